@@ -73,13 +73,20 @@ class RunError:
     """Why an attempt did not succeed.
 
     `type` is the exception's class name, `stage` the failing stage's name (None: not in a stage), `traceback` a short
-    one that starts at the user's own line.
+    one that starts at the user's own line, `bases` the names of the classes that the exception's class derives from
+    (used to decide on a retry, not recorded).
     """
 
     type: str
     message: str
     stage: str | None = None
     traceback: str | None = None
+    bases: tuple[str, ...] = ()
+
+    @property
+    def class_names(self) -> frozenset[str]:
+        """The exception's class name and those of its bases."""
+        return frozenset((self.type, *self.bases))
 
     def __str__(self) -> str:
         """`Save: OSError: disk full`, on one line."""

@@ -1,0 +1,271 @@
+"""The models of a pipelines file: what it may say, with defaults. One schema for people, editors and the engine.
+
+Values are frozen once read. Text such as `${NAME}` stays as it was written; it is filled in for a run and at no other
+time. Whether class paths exist and keyword arguments fit them is the loader's to find out, with the registry's help.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic.json_schema import GenerateJsonSchema
+
+from pipelines import variables
+from pipelines.fields import Choice, Duration, Flag, JsonMapping, Number, Seconds, Text, Texts, Whole
+from pipelines.model import ExecutorKind, Params, StageSpec
+from pipelines.schedule_definition import (
+    NAME,
+    NAME_PATTERN,
+    ZONE,
+    Interval,
+    Misfire,
+    MisfirePolicy,
+    ScheduleDefinition,
+    Section,
+)
+from pipelines.wording import found
+
+__all__ = [
+    "Interval",
+    "LogLevel",
+    "Misfire",
+    "MisfirePolicy",
+    "Monitoring",
+    "OnCrash",
+    "PipelineDefinition",
+    "PipelinesFile",
+    "RetryPolicy",
+    "ScheduleDefinition",
+    "SchedulerSection",
+    "StageDefinition",
+    "json_schema",
+]
+
+CLASS_NAME = Text("the name of an exception class such as TimeoutError", 200, r"[A-Za-z_][A-Za-z0-9_.]*")
+CLASS_PATH = Text("a dotted path such as my_plugin.MyFetcher", 1_000)
+DESCRIPTION = Text(longest=2_000)
+
+
+class LogLevel(StrEnum):
+    """Lines of this level and above are shown."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+class OnCrash(StrEnum):
+    """What follows an attempt that its process or machine died under: the next attempt, or the end of the run."""
+
+    RETRY = "retry"
+    FAIL = "fail"
+
+
+class RetryPolicy(Section):
+    """How often a run is tried and how long it waits in between; delays are floats of seconds.
+
+    The wait before attempt n ≥ 2 is `min(max_delay, delay · backoff^(n-2))`. `retry_on` and `give_up_on` are names of
+    exception classes; with `retry_on` empty every failure is retried.
+    """
+
+    attempts: Annotated[int, Whole(1, 100)] = Field(default=3, description="Tries in all, the first one included.")
+    delay: Annotated[float, Seconds(zero=True)] = Field(default=60.0, description="Seconds before the second try.")
+    backoff: Annotated[float, Number(1, 100)] = Field(
+        default=2.0, description="Each further wait is so many times as long."
+    )
+    max_delay: Annotated[float, Seconds(zero=True)] = Field(default=3600.0, description="The longest wait, in seconds.")
+    jitter: Annotated[bool, Flag()] = Field(default=True, description="Draw each wait from its upper half.")
+    retry_on: Annotated[tuple[str, ...], Texts(CLASS_NAME)] = Field(
+        default=(), description="Only these exceptions are tried again."
+    )
+    give_up_on: Annotated[tuple[str, ...], Texts(CLASS_NAME)] = Field(
+        default=(), description="These exceptions are not tried again."
+    )
+
+    def over(self, base: RetryPolicy) -> RetryPolicy:
+        """Return this policy with the fields it does not set itself taken from `base`."""
+        return base.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})
+
+
+class StageDefinition(Section):
+    """One stage of a chain: a class or function and its keyword arguments, `${NAME}` in them as written."""
+
+    path: Annotated[str, CLASS_PATH] = Field(alias="class", description="Dotted path of a class or function.")
+    kwargs: Annotated[dict[str, Any], JsonMapping()] = Field(default_factory=dict, description="Keyword arguments.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"class": value}
+        if not isinstance(value, dict | StageDefinition):
+            raise ValueError(f"found {found(value)}; expected a class path, or a mapping with 'class' and 'kwargs'")
+        return value
+
+
+def _one_or_list(schema: dict[str, Any]) -> None:
+    each = [{"type": "string"}, schema.pop("items")]
+    del schema["type"]
+    schema["anyOf"] = [*each, {"type": "array", "items": {"anyOf": each}, "minItems": 1}]
+
+
+def _short_or_mapping(schema: dict[str, Any]) -> None:
+    schema["items"] = {"anyOf": [{"type": "string"}, schema["items"]]}
+    schema["minItems"] = 1
+
+
+class PipelineDefinition(Section):
+    """One pipeline: its chain, when it is due, and how its runs are handled.
+
+    `name` is its key in the file. A definition that the loader made has the scheduler's defaults where it sets nothing
+    itself.
+    """
+
+    name: Annotated[str, NAME]
+    description: Annotated[str, DESCRIPTION] = Field(default="", description="What it is for, for people.")
+    enabled: Annotated[bool, Flag()] = Field(
+        default=True, description="False: it is neither scheduled nor run at start."
+    )
+    executor: Annotated[ExecutorKind, Choice(ExecutorKind)] = Field(
+        default=ExecutorKind.PROCESS,
+        description="Where its chain runs: a worker process, a thread, or the service itself.",
+    )
+    timeout: Annotated[timedelta, Duration()] = Field(
+        default=timedelta(hours=1), description="Longest time for one attempt, in seconds or as text such as 5m."
+    )
+    retry: RetryPolicy = Field(default=RetryPolicy(), description="Over the scheduler's default_retry, field by field.")
+    max_instances: Annotated[int, Whole(1, 1_000)] = Field(default=1, description="Runs of it that may go on at once.")
+    on_crash: Annotated[OnCrash, Choice(OnCrash)] = Field(
+        default=OnCrash.RETRY, description="After its process died: try again, or end the run."
+    )
+    params: Annotated[dict[str, Any], JsonMapping()] = Field(
+        default_factory=dict, description="Parameters of every run; ${NAME} is read from the environment."
+    )
+    schedules: tuple[ScheduleDefinition, ...] = Field(
+        default=(),
+        alias="schedule",
+        description="When it is due; without it, once at start.",
+        json_schema_extra=_one_or_list,
+    )
+    chain: tuple[StageDefinition, ...] = Field(
+        description="The stages, in the order items pass them.", json_schema_extra=_short_or_mapping
+    )
+
+    @field_validator("schedules", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        if value is None or value == []:
+            raise ValueError(f"found {found(value)}; expected a schedule, or no such key to run once at start")
+        return value if isinstance(value, list | tuple) else [value]
+
+    @field_validator("chain", mode="before")
+    @classmethod
+    def _not_empty(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple) or not value:
+            raise ValueError(f"found {found(value)}; expected a list of at least one stage")
+        return value
+
+    @property
+    def hash(self) -> str:
+        """The version of what a run of it does: 12 hex digits, whatever its schedules and description say."""
+        content = self.model_dump(mode="json", by_alias=True, exclude={"schedules", "description"})
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def with_defaults(self, scheduler: SchedulerSection) -> Self:
+        """Return the definition with the scheduler's timeout and retry policy where it sets none itself."""
+        update: dict[str, Any] = {"retry": self.retry.over(scheduler.default_retry)}
+        if "timeout" not in self.model_fields_set:
+            update["timeout"] = scheduler.default_timeout
+        return self.model_copy(update=update)
+
+    def stage_specs(self, env: Mapping[str, str]) -> tuple[StageSpec, ...]:
+        """Return the stages to build, `${NAME}` in their keyword arguments replaced from `env`; never to be shown.
+
+        Raises:
+            PipecallError: a variable is not set.
+        """
+        return tuple(StageSpec(stage.path, variables.filled(stage.kwargs, env)) for stage in self.chain)
+
+    def resolved_params(self, env: Mapping[str, str], given: Params | None = None) -> dict[str, Any]:
+        """Return the parameters of a run: the pipeline's own, under `given`, `${NAME}` replaced; never to be shown.
+
+        In `given` only values that the file itself has under the same name, for the pipeline or one of its schedules,
+        are replaced: whoever starts a run by hand cannot read the environment through its parameters.
+
+        Raises:
+            PipecallError: a variable is not set.
+        """
+        own = [self.params, *(schedule.params for schedule in self.schedules)]
+        result = {**self.params, **(given or {})}
+        for key, value in result.items():
+            if any(key in params and params[key] == value for params in own):
+                result[key] = variables.filled(value, env)
+        return result
+
+
+class Monitoring(Section):
+    """Whether and how often the scheduler looks after itself."""
+
+    enabled: Annotated[bool, Flag()] = True
+    health_check_interval: Annotated[timedelta, Duration()] = Field(
+        default=timedelta(minutes=5), description="Time between checks, in seconds or as text such as 5m."
+    )
+
+
+class SchedulerSection(Section):
+    """What holds for all pipelines."""
+
+    timezone: Annotated[str, ZONE] = Field(default="Europe/Stockholm", description="For schedules that name none.")
+    max_parallel_jobs: Annotated[int, Whole(1, 1_000)] = Field(default=3, description="Runs that may go on at once.")
+    log_level: Annotated[LogLevel, Choice(LogLevel)] = Field(default=LogLevel.INFO, description="What the log shows.")
+    default_timeout: Annotated[timedelta, Duration()] = Field(
+        default=timedelta(hours=1), description="Longest time for one attempt, in seconds or as text such as 5m."
+    )
+    default_retry: RetryPolicy = Field(default=RetryPolicy(), description="For pipelines, field by field.")
+    monitoring: Monitoring = Field(default=Monitoring(), description="Health checks.")
+
+
+class PipelinesFile(Section):
+    """A whole pipelines file. Keys of the file that begin with `x-` are left alone: a place for YAML anchors."""
+
+    scheduler: SchedulerSection = Field(default=SchedulerSection(), description="What holds for all pipelines.")
+    pipelines: dict[str, PipelineDefinition] = Field(description="The pipelines, by name.")
+
+
+class _FileSchema(GenerateJsonSchema):
+    """Says defaults the way the file would."""
+
+    def encode_default(self, dft: Any) -> Any:
+        """Write a duration as its seconds."""
+        return dft.total_seconds() if isinstance(dft, timedelta) else super().encode_default(dft)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a pipelines file, for editors; it describes the file before variables are filled in."""
+    schema: dict[str, Any] = PipelinesFile.model_json_schema(by_alias=True, schema_generator=_FileSchema)
+    pipeline = schema["$defs"]["PipelineDefinition"]
+    del pipeline["properties"]["name"]
+    pipeline["required"].remove("name")
+    schema["properties"]["pipelines"]["propertyNames"] = {"pattern": f"^{NAME_PATTERN}$", "maxLength": NAME.longest}
+    schema["patternProperties"] = {"^x-": {}}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_tidied(schema)}
+
+
+def _tidied(schema: Any) -> Any:
+    """Leave out the titles that pydantic makes of names, and all but the first paragraph of docstrings."""
+    if isinstance(schema, list):
+        return [_tidied(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    tidy = {key: _tidied(each) for key, each in schema.items() if key != "title" or not isinstance(each, str)}
+    if isinstance(tidy.get("description"), str):
+        tidy["description"] = " ".join(tidy["description"].split("\n\n")[0].split())
+    return tidy

@@ -1,0 +1,46 @@
+"""Where chains run: in worker processes (`process`, the default), in threads (`thread`), or in the service's own event
+loop (`inline`), all with the one signature of `Executor`.
+
+`protocol` has what they share, `process_worker` the service's end of a worker process, `worker_process` and `channel`
+the other end, `wire` what goes between them, `lines` and `output` what a run logs and prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pipelines.execution.inline import InlineExecutor
+from pipelines.execution.process import ProcessExecutor
+from pipelines.execution.process_worker import WorkerArguments
+from pipelines.execution.protocol import Executor, Listener
+from pipelines.execution.thread import ThreadExecutor
+from pipelines.model import ExecutorKind
+from pipelines.registry import Registry
+
+__all__ = ["Executor", "Listener", "make_executors"]
+
+
+def make_executors(
+    plugins: Path | None,
+    allow: Sequence[str],
+    *,
+    processes: int,
+    max_runs_per_worker: int = 100,
+    close_s: float = 10.0,
+) -> Mapping[ExecutorKind, Executor]:
+    """Return one executor of each kind; none is started.
+
+    `plugins` is the folder of the user's stages (None: there is none), `allow` the modules that stages may come from
+    besides. At most `processes` worker processes run at a time, each replaced after `max_runs_per_worker` runs. A chain
+    that is cancelled or timed out has `close_s` seconds to close its stages.
+    """
+    registry = Registry(plugins, allow)
+    arguments = WorkerArguments(plugins.absolute() if plugins is not None else None, tuple(allow))
+    return {
+        ExecutorKind.PROCESS: ProcessExecutor(
+            arguments, processes=processes, max_runs_per_worker=max_runs_per_worker, close_s=close_s
+        ),
+        ExecutorKind.THREAD: ThreadExecutor(registry, close_s=close_s),
+        ExecutorKind.INLINE: InlineExecutor(registry, close_s=close_s),
+    }

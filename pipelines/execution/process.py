@@ -1,0 +1,152 @@
+"""Runs chains in worker processes that are kept warm: the default, because a process can always be killed.
+
+How many there are, and which of them a run gets, is decided here; `process_worker` is one of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from time import monotonic
+
+from pipelines.execution.process_worker import Worker, WorkerArguments
+from pipelines.execution.protocol import Listener
+from pipelines.model import Job, Outcome, RunError, RunState
+
+WARM = 2
+"""So many processes are started before the first run."""
+IDLE_S = 300.0
+"""An idle process beyond the first is ended after this time. In seconds."""
+LOOK_AFTER_S = 30.0
+"""How often idle processes are looked after. In seconds."""
+
+
+class ProcessExecutor:
+    """Runs each chain in one of up to `processes` worker processes; further runs wait for their turn."""
+
+    def __init__(
+        self, arguments: WorkerArguments, *, processes: int, max_runs_per_worker: int = 100, close_s: float = 10.0
+    ) -> None:
+        """A process is replaced after `max_runs_per_worker`; a cancelled chain has `close_s` seconds to close."""
+        self._arguments = arguments
+        self._processes = processes
+        self._max_runs = max_runs_per_worker
+        self._close_s = close_s
+        self._slots = asyncio.Semaphore(processes)
+        self._idle: list[Worker] = []
+        self._workers: set[Worker] = set()
+        self._chores: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Start the first worker processes; they get ready on their own.
+
+        Raises:
+            OSError: the system does not start another process.
+        """
+        for _ in range(min(WARM, self._processes)):
+            self._idle.append(await self._spawn())
+        self._do(self._look_after_idle(), "idle workers")
+
+    async def close(self) -> None:
+        """Kill all worker processes and wait for their end."""
+        self._closed = True
+        for chore in self._chores:
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
+        workers = list(self._workers)
+        for worker in workers:
+            worker.kill("the service stopped")
+        await asyncio.gather(*(worker.ended() for worker in workers))
+        self._workers.clear()
+        self._idle.clear()
+
+    async def execute(self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Event) -> Outcome:
+        """See `Executor.execute`."""
+        if not await self._slot(cancel):
+            return Outcome(state=RunState.CANCELLED, reason="it had not begun")
+        try:
+            worker = await self._worker()
+        except OSError as error:
+            self._slots.release()
+            return _not_started(error)
+        except BaseException:
+            self._slots.release()
+            raise
+        try:
+            return await worker.run(job, listener, timeout_s=timeout_s, cancel=cancel, close_s=self._close_s)
+        finally:
+            self._give_back(worker)
+            self._slots.release()
+
+    async def _slot(self, cancel: asyncio.Event) -> bool:
+        """Wait for a free place; False if the run was cancelled before."""
+        if not self._slots.locked():
+            await self._slots.acquire()
+            return True
+        acquiring = asyncio.ensure_future(self._slots.acquire())
+        cancelled = asyncio.ensure_future(cancel.wait())
+        try:
+            await asyncio.wait((acquiring, cancelled), return_when=asyncio.FIRST_COMPLETED)
+            return acquiring.done()
+        except asyncio.CancelledError:
+            if acquiring.done() and not acquiring.cancelled():
+                self._slots.release()
+            raise
+        finally:
+            acquiring.cancel()
+            cancelled.cancel()
+
+    async def _worker(self) -> Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.usable:
+                return worker
+        return await self._spawn()
+
+    async def _spawn(self) -> Worker:
+        worker = await Worker.spawn(self._arguments)
+        self._workers.add(worker)
+        self._do(self._forget(worker), f"worker {worker.pid} is forgotten")
+        return worker
+
+    async def _forget(self, worker: Worker) -> None:
+        await worker.ended()
+        self._workers.discard(worker)
+        with suppress(ValueError):
+            self._idle.remove(worker)
+
+    def _give_back(self, worker: Worker) -> None:
+        if worker.usable and worker.runs < self._max_runs:
+            worker.idle_since = monotonic()
+            self._idle.append(worker)
+            return
+        worker.kill()
+        if not self._idle and not self._closed:
+            self._do(self._spare(), "spare worker")
+
+    async def _spare(self) -> None:
+        """Have a warm process ready in place of one that was used up."""
+        with suppress(OSError):  # the next run tries again, and tells
+            self._idle.append(await self._spawn())
+
+    async def _look_after_idle(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_AFTER_S)
+            self.retire_idle(monotonic() - IDLE_S)
+
+    def retire_idle(self, before: float) -> None:
+        """End the processes that have been idle since `before` (`time.monotonic()`), but for the last one used."""
+        for worker in [worker for worker in self._idle[:-1] if worker.idle_since < before]:
+            self._idle.remove(worker)
+            worker.retire()
+
+    def _do(self, chore: object, name: str) -> None:
+        task = asyncio.create_task(chore, name=name)  # type: ignore[arg-type]  # always a coroutine
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+
+def _not_started(error: OSError) -> Outcome:
+    message = f"could not start a worker process: {error}"
+    return Outcome(state=RunState.CRASHED, error=RunError(type=type(error).__name__, message=message))

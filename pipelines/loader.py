@@ -1,0 +1,286 @@
+"""A pipelines file to one valid set of definitions, or to all that is wrong with it, each with its line.
+
+Text is read by `yaml_text`, shapes are checked by the models of `definition`, stages by `stage_checks`, times by
+`triggers`. Nothing is kept here; the set in force is the catalog's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from pipelines import variables
+from pipelines.definition import (
+    PipelineDefinition,
+    PipelinesFile,
+    ScheduleDefinition,
+    SchedulerSection,
+    StageDefinition,
+)
+from pipelines.errors import BadSchedule, ConfigError, Problem
+from pipelines.faults import faults
+from pipelines.model import Params
+from pipelines.registry import Registry
+from pipelines.stage_checks import StageChecks
+from pipelines.triggers import Trigger, check_zone
+from pipelines.wording import found, quoted, suggestion
+from pipelines.yaml_text import Document, collector_off, parse, read_text
+from pipelines.yaml_values import KeyPath, dotted
+
+LARGE = 1_000_000
+"""Characters from which on a file's objects are kept out of the garbage collector's sight."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleEntry:
+    """One schedule of the file, ready to be timed.
+
+    `zone` is the one it thinks in, `params` are the pipeline's under its own, with `${NAME}` as written:
+    `PipelineDefinition.resolved_params` fills them in for the run.
+    """
+
+    id: str
+    pipeline: str
+    definition: ScheduleDefinition
+    trigger: Trigger
+    zone: str
+    params: Params
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A valid file: its models, its schedules (of disabled pipelines too), warnings, and what must never be shown.
+
+    `secrets` are the values that `${NAME}` stands for, `digest` is the SHA-256 of the file's text in hex.
+    """
+
+    file: PipelinesFile
+    warnings: tuple[Problem, ...]
+    secrets: frozenset[str] = field(repr=False)
+    digest: str
+    schedules: tuple[ScheduleEntry, ...] = field(repr=False, default=())
+
+
+def load(
+    path: Path, *, registry: Registry, env: Mapping[str, str], overrides: Mapping[str, Any] | None = None
+) -> Loaded:
+    """Read and check a pipelines file.
+
+    `env` is what `${NAME}` is read from. `overrides` are keys of the file's `scheduler` section that win over it, such
+    as settings of this machine; `default_retry` wins field by field.
+
+    Raises:
+        ConfigError: all problems, in the order of their lines.
+    """
+    text = read_text(path)
+    with collector_off(keep=len(text) > LARGE):
+        return _Reading(parse(text, str(path)), str(path), registry, env).loaded(text, overrides or {})
+
+
+class _Reading:
+    """One file on its way to be `Loaded`: gathers problems, warnings, secrets and schedules."""
+
+    def __init__(self, document: Document, file: str, registry: Registry, env: Mapping[str, str]) -> None:
+        self._document = document
+        self._file = file
+        self._env = env
+        self._checks = StageChecks(registry, env)
+        self._problems: list[Problem] = list(document.problems)
+        self._warnings: list[Problem] = []
+        self._names: set[str] = set()
+        self._entries: list[ScheduleEntry] = []
+        self._ids: dict[str, KeyPath] = {}
+        self._triggers: dict[tuple[str, ...], Trigger] = {}
+
+    def loaded(self, text: str, overrides: Mapping[str, Any]) -> Loaded:
+        sections = self._sections()
+        scheduler = self._scheduler(sections.get("scheduler"), overrides)
+        pipelines = self._pipelines(sections, scheduler) if sections else {}
+        if self._problems:
+            raise ConfigError(sorted(self._problems, key=_line))
+        return Loaded(
+            file=PipelinesFile(scheduler=scheduler, pipelines=pipelines),
+            warnings=tuple(sorted(self._warnings, key=_line)),
+            secrets=frozenset(filter(None, (self._env.get(name) for name in self._names))),
+            digest=hashlib.sha256(text.encode()).hexdigest(),
+            schedules=tuple(self._entries),
+        )
+
+    def _tell(self, path: KeyPath, message: str) -> None:
+        self._problems.append(self._place(path, message))
+
+    def _warn(self, path: KeyPath, message: str) -> None:
+        self._warnings.append(self._place(path, message))
+
+    def _place(self, path: KeyPath, message: str) -> Problem:
+        return replace(self._document.problem(path, message), file=self._file)
+
+    def _read(self, model: type[Model], raw: Any, path: KeyPath) -> Model | None:
+        try:
+            return model.model_validate(raw)
+        except ValidationError as error:
+            for way, message in faults(error, model):
+                self._tell((*path, *way), message)
+            return None
+
+    def _sections(self) -> dict[str, Any]:
+        value = self._document.value
+        if not isinstance(value, dict):
+            self._tell((), f"found {found(value)}; expected a mapping with the key 'pipelines'")
+            return {}
+        known = list(PipelinesFile.model_fields)
+        for key in value:
+            if key not in known and not key.startswith("x-"):
+                self._tell((key,), f"unknown key {quoted(key)}; {suggestion(key, known)}")
+        return value
+
+    def _scheduler(self, raw: Any, overrides: Mapping[str, Any]) -> SchedulerSection:
+        path = ("scheduler",)
+        raw = {} if raw is None else raw
+        section = self._read(SchedulerSection, raw, path) or _valid_part(raw)
+        given = self._overrides(overrides)
+        update = {name: getattr(given, name) for name in given.model_fields_set}
+        section = section.model_copy(
+            update={**update, "default_retry": given.default_retry.over(section.default_retry)}
+        )
+        try:
+            check_zone(section.timezone)
+        except BadSchedule as error:
+            self._tell((*path, "timezone"), str(error))
+            return section.model_copy(update={"timezone": "UTC"})
+        return section
+
+    def _overrides(self, overrides: Mapping[str, Any]) -> SchedulerSection:
+        try:
+            return SchedulerSection.model_validate(overrides)
+        except ValidationError as error:
+            where = "settings that win over the pipelines file"
+            for way, message in faults(error, SchedulerSection):
+                self._problems.append(Problem(message, path=dotted(("scheduler", *way)), file=where))
+            return SchedulerSection()
+
+    def _pipelines(self, sections: Mapping[str, Any], scheduler: SchedulerSection) -> dict[str, PipelineDefinition]:
+        raw = sections.get("pipelines")
+        if "pipelines" not in sections:
+            self._tell((), "the key 'pipelines' is missing: a mapping of names to pipelines")
+        elif not isinstance(raw, dict):
+            self._tell(("pipelines",), f"found {found(raw)}; expected a mapping of names to pipelines")
+        definitions = {}
+        for name, each in raw.items() if isinstance(raw, dict) else ():
+            definition = self._pipeline(name, each, scheduler)
+            if definition is not None:
+                definitions[name] = definition
+        return definitions
+
+    def _pipeline(self, name: str, raw: Any, scheduler: SchedulerSection) -> PipelineDefinition | None:
+        path = ("pipelines", name)
+        if not isinstance(raw, dict):
+            self._tell(path, f"found {found(raw)}; expected a mapping with at least the key 'chain'")
+            return None
+        if "name" in raw:
+            self._tell((*path, "name"), f"unknown key 'name'; the pipeline's name is its key, {quoted(name)}")
+        definition = self._read(PipelineDefinition, {**raw, "name": name}, path)
+        stages, schedules = (definition.chain, definition.schedules) if definition else _readable(raw)
+        enabled = definition is None or definition.enabled
+        params = definition.params if definition else raw.get("params")
+        params = params if isinstance(params, dict) else {}
+        self._variables(params, (*path, "params"), enabled=enabled)
+        for place, stage in _present(stages):
+            self._stage(stage, (*path, "chain", place), enabled=enabled)
+        for place, schedule in _present(schedules):
+            way = (*path, "schedule", place)
+            self._variables(schedule.params, (*way, "params"), enabled=enabled)
+            self._schedule(name, params, schedule, way, scheduler.timezone)
+        return definition.with_defaults(scheduler) if definition else None
+
+    def _stage(self, stage: StageDefinition, path: KeyPath, *, enabled: bool) -> None:
+        self._variables(stage.kwargs, (*path, "kwargs"), enabled=enabled)
+        for way, message in self._checks.faults(stage):
+            self._tell((*path, *way), message)
+
+    def _variables(self, value: Mapping[str, Any], path: KeyPath, *, enabled: bool) -> None:
+        uses = variables.uses(value, self._env, path)
+        self._names |= uses.names
+        for way, message in uses.faults:
+            # A disabled pipeline, such as one of the shipped examples, needs no secrets yet.
+            (self._tell if enabled else self._warn)(way, message)
+
+    def _schedule(
+        self,
+        pipeline: str,
+        params: Params,
+        schedule: ScheduleDefinition,
+        path: tuple[str | int, ...],
+        default_zone: str,
+    ) -> None:
+        place = int(path[-1])
+        schedule_id = schedule.id or (f"{pipeline}-{place + 1}" if place else pipeline)
+        self._claim_id(schedule_id, path)
+        zone = schedule.timezone or default_zone
+        try:
+            way: KeyPath = (*path, "timezone")
+            check_zone(zone)
+            way = (*path, schedule.kind)
+            trigger = self._trigger(schedule, zone, schedule_id)
+        except BadSchedule as error:
+            self._tell(way, str(error))
+            return
+        for warning in trigger.warnings:
+            self._warn(way, warning)
+        merged = {**params, **schedule.params}
+        self._entries.append(ScheduleEntry(schedule_id, pipeline, schedule, trigger, zone, merged))
+
+    def _claim_id(self, schedule_id: str, path: KeyPath) -> None:
+        first = self._ids.setdefault(schedule_id, path)
+        if first != path:
+            other = self._place(first, "")
+            taken = f"the schedule id {quoted(schedule_id)} is taken by {other.path} in line {other.line}"
+            self._tell((*path, "id"), f"{taken}; give one of the two another 'id'")
+
+    def _trigger(self, schedule: ScheduleDefinition, zone: str, schedule_id: str) -> Trigger:
+        written = str(getattr(schedule, schedule.kind))
+        # Reading a cron text takes a millisecond and many pipelines share one; 'H' stands for a slot of the id's own.
+        own = schedule_id if "h" in written.casefold() else ""
+        key = (schedule.kind, written, zone, own)
+        if key not in self._triggers:
+            self._triggers[key] = schedule.trigger(zone, schedule_id)
+        return self._triggers[key]
+
+
+def _readable(raw: Mapping[str, Any]) -> tuple[list[StageDefinition | None], list[ScheduleDefinition | None]]:
+    """Return the stages and schedules that can be read of a pipeline which cannot as a whole; None for the others."""
+    chain, schedule = raw.get("chain"), raw.get("schedule")
+    schedules = schedule if isinstance(schedule, list) else [schedule]
+    return (
+        [_or_none(StageDefinition, each) for each in (chain if isinstance(chain, list) else [])],
+        [_or_none(ScheduleDefinition, each) for each in schedules],
+    )
+
+
+def _valid_part(raw: Any) -> SchedulerSection:
+    """Return the section without the keys that are wrong, so that the rest of the file can still be checked."""
+    rest = {key: raw[key] for key in SchedulerSection.model_fields if isinstance(raw, dict) and key in raw}
+    good = {key: value for key, value in rest.items() if _or_none(SchedulerSection, {key: value})}
+    return SchedulerSection.model_validate(good)
+
+
+def _or_none(model: type[Model], raw: Any) -> Model | None:
+    try:
+        return model.model_validate(raw)
+    except ValidationError:
+        return None
+
+
+def _present(values: Iterable[Model | None]) -> Iterator[tuple[int, Model]]:
+    return ((place, value) for place, value in enumerate(values) if value is not None)
+
+
+def _line(problem: Problem) -> int:
+    return problem.line or 0

@@ -1,0 +1,274 @@
+"""Class path to stage: the allow-list on the string first, then the import, then whether it is a stage and fits.
+
+Importing a module executes it. So a path is held against the allow-list and the names in the plugins folder before
+anything is imported. Running stages is not done here.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import inspect
+import keyword
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pipelines.errors import NotAllowed, PipecallError, nearest
+from pipelines.keywords import Keywords, keywords_of
+from pipelines.model import StageSpec
+from pipelines.transform import Transform
+from pipelines.wording import one_of, quoted, suggestion
+
+BUILT_IN = "pipelines.transforms"
+DEFAULT_ALLOW = (BUILT_IN, "bot.sink")
+MAX_PATH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    target: Any
+    keywords: Keywords | None
+
+
+class Registry:
+    """Knows which class paths may be used, and what stands behind them.
+
+    `plugins` is the folder of the user's own stages (None: there is none; it need not exist), `allow` are modules, each
+    with all below it, that stages may come from besides. What was found is kept; what failed is tried anew each time.
+    """
+
+    def __init__(self, plugins: Path | None, allow: Sequence[str] = DEFAULT_ALLOW) -> None:
+        """Nothing is imported and no path changed before the first `resolve`."""
+        self.plugins = plugins.absolute() if plugins is not None else None
+        self.allow = tuple(allow)
+        self._found: dict[str, _Stage] = {}
+
+    def activate(self) -> None:
+        """Put the plugins folder at the end of `sys.path`, where it can hide no other module; once is enough."""
+        if self.plugins is not None and str(self.plugins) not in sys.path:
+            sys.path.append(str(self.plugins))
+
+    def allowed(self, path: str) -> str | None:
+        """Return why this class path may not be used, or None. Nothing is imported."""
+        parts = path.split(".")
+        if len(path) > MAX_PATH:
+            return f"the class path has {len(path)} characters; at most {MAX_PATH} are allowed"
+        if len(parts) < 2 or not all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
+            return f"{quoted(path)} is no class path; expected module and name, such as my_plugin.MyFetcher"
+        if any(part.startswith("__") for part in parts):
+            return f"{quoted(path)} names something internal to Python"
+        if self._covered(path) or self._plugin_file(parts[0]) is not None:
+            return None
+        return f"{quoted(path)} is not allowed; {self._where_from(parts)}"
+
+    def resolve(self, path: str) -> type | Callable[..., Any]:
+        """Return the class or function at this path.
+
+        Raises:
+            NotAllowed: the allow-list does not cover it; nothing was imported.
+            PipecallError: it cannot be imported, is not there, or is no stage.
+        """
+        target: type | Callable[..., Any] = self._stage(path).target
+        return target
+
+    def faults(self, path: str, kwargs: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+        """Return keyword (None: the stage as a whole) and message for each thing that keeps it from being built.
+
+        Raises:
+            PipecallError: as `resolve` does.
+        """
+        stage = self._stage(path)
+        missing = sorted(getattr(stage.target, "__abstractmethods__", ()))
+        found: list[tuple[str | None, str]] = []
+        if missing:
+            found.append((None, f"{path} cannot be used: it does not implement {one_of(missing)}"))
+        return found + (list(stage.keywords.faults(kwargs)) if stage.keywords else [])
+
+    def check(self, path: str, kwargs: Mapping[str, Any]) -> list[str]:
+        """Return what is wrong with a stage and its keyword arguments, one line each; nothing is built."""
+        try:
+            return [message for _, message in self.faults(path, kwargs)]
+        except PipecallError as error:
+            return [str(error)]
+
+    def build(self, spec: StageSpec) -> Any:
+        """Return an instance of the stage's class, or its function with the keyword arguments bound.
+
+        Raises:
+            PipecallError: as `resolve` does, or the constructor refused; the constructor's own words are kept.
+        """
+        target = self.resolve(spec.path)
+        kwargs = dict(spec.kwargs)
+        if not isinstance(target, type):
+            return functools.partial(target, **kwargs) if kwargs else target
+        try:
+            return target(**kwargs)
+        except Exception as error:
+            words = self.check(spec.path, kwargs) if isinstance(error, TypeError) else []
+            said = "; ".join(words) or f"{_named(error)}{_place(error, self.plugins)}"
+            raise PipecallError(f"{spec.path}: {said}") from error
+
+    def _stage(self, path: str) -> _Stage:
+        if path not in self._found:
+            reason = self.allowed(path)
+            if reason is not None:
+                raise NotAllowed(reason)
+            self.activate()
+            target = self._target(path)
+            is_class = isinstance(target, type)
+            self._found[path] = _Stage(target, keywords_of(target, item_first=not is_class))
+        return self._found[path]
+
+    def _target(self, path: str) -> Any:
+        module_name, name = path.rsplit(".", 1)
+        module = self._module(module_name, path)
+        try:
+            target = getattr(module, name)
+        except AttributeError:
+            raise PipecallError(
+                f"the module {module_name} has no stage {quoted(name)}; {_offer(module, name)}"
+            ) from None
+        except (Exception, SystemExit) as error:  # a module may make its names when asked, by importing others
+            raise self._import_failed(path, error) from error
+        reason = why_no_stage(target)
+        if reason is not None:
+            raise PipecallError(f"{path} is no stage: {reason}")
+        if self._covered(path) and target.__module__.partition(".")[0] != path.partition(".")[0]:
+            raise NotAllowed(f"{quoted(path)} is not allowed: it comes from {target.__module__}")
+        return target
+
+    def _module(self, name: str, path: str) -> ModuleType:
+        if not self._covered(path):
+            self._refuse_taken_name(name.partition(".")[0])
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise self._import_failed(name, error) from error
+            known = [each for each in self._module_names() if each != name]
+            close = nearest(name, known)
+            hint = f"; did you mean '{close}'?" if close else ""
+            raise PipecallError(f"there is no module {quoted(error.name)}{hint}") from None
+        except (Exception, SystemExit) as error:  # a module's own code may raise anything, and must not end the program
+            raise self._import_failed(name, error) from error
+
+    def _import_failed(self, name: str, error: BaseException) -> PipecallError:
+        return PipecallError(f"importing {name} failed: {_named(error)}{_place(error, self.plugins)}")
+
+    def _refuse_taken_name(self, first: str) -> None:
+        importlib.invalidate_caches()
+        try:
+            spec = importlib.util.find_spec(first)
+        except (ImportError, ValueError):
+            spec = None
+        if spec is not None and self.plugins is not None and not _is_inside(spec, self.plugins):
+            owner = "a module of Python's own" if first in sys.stdlib_module_names else "another installed module"
+            raise PipecallError(f"the name {quoted(first)} is taken by {owner}; rename {self._plugin_file(first)}")
+
+    def _covered(self, path: str) -> bool:
+        return any(path.startswith(f"{prefix}.") for prefix in self.allow)
+
+    def _plugin_file(self, first: str) -> Path | None:
+        if self.plugins is None:
+            return None
+        file, folder = self.plugins / f"{first}.py", self.plugins / first
+        if file.is_file():
+            return file
+        return folder if folder.is_dir() else None
+
+    def _module_names(self) -> list[str]:
+        if self.plugins is None or not self.plugins.is_dir():
+            return []
+        entries = sorted(self.plugins.iterdir())
+        return [entry.stem for entry in entries if _is_plugin(entry)]
+
+    def _where_from(self, parts: list[str]) -> str:
+        if self.plugins is not None and parts[0] == self.plugins.name and len(parts) > 2:
+            return f"leave out '{parts[0]}.': write {'.'.join(parts[1:])}"
+        close = nearest(parts[0], self._module_names())
+        if close is not None:
+            return f"did you mean '{'.'.join([close, *parts[1:]])}'?"
+        folder = f"a module in {self.plugins.name}/" if self.plugins is not None else "no plugins folder"
+        return f"stages come from {folder} or from {one_of(self.allow)}"
+
+
+def why_no_stage(target: Any) -> str | None:
+    """Return why this is neither a stage's class nor a function that can be a stage, or None.
+
+    A class counts when it is a `Transform`, or when its instances have `fetch`, `handle`, or a `__call__` that is not a
+    plain generator: it may have been written against another codebase with the same contract.
+    """
+    if isinstance(target, type):
+        return _why_no_stage_class(target)
+    if not inspect.isfunction(target):
+        return f"it is {_article(type(target).__name__)}, neither a class nor a function"
+    parameters = list(inspect.signature(target).parameters.values())
+    if not parameters or parameters[0].kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD):
+        return "a function's first parameter is the item, and it has none"
+    return None
+
+
+def _why_no_stage_class(target: type) -> str | None:
+    if issubclass(target, Transform):
+        return None
+    if callable(getattr(target, "fetch", None)) or callable(getattr(target, "handle", None)):
+        return None
+    own_call = next((vars(each)["__call__"] for each in target.__mro__ if "__call__" in vars(each)), None)
+    if own_call is None:
+        return "a class needs an async iterator __call__(self, items), or fetch, or handle"
+    if inspect.isgeneratorfunction(own_call):
+        return "its __call__ is a plain generator; write 'async def __call__(self, items)'"
+    return None
+
+
+def _offer(module: ModuleType, name: str) -> str:
+    """Say which stages a module has, the one nearest to `name` first of all."""
+    known = [each for each in sorted({*dir(module), *getattr(module, "__all__", ())}) if _is_offered(module, each)]
+    return suggestion(name, known) if known else "it has none"
+
+
+def _is_offered(module: ModuleType, name: str) -> bool:
+    value = vars(module).get(name)
+    if name.startswith("_") or (value is None and name not in getattr(module, "__all__", ())):
+        return False
+    home = getattr(value, "__module__", module.__name__)
+    return value is None or (home.startswith(module.__name__) and why_no_stage(value) is None)
+
+
+def _is_plugin(entry: Path) -> bool:
+    return not entry.name.startswith((".", "__")) and (entry.suffix == ".py" or entry.is_dir())
+
+
+def _is_inside(spec: ModuleSpec, folder: Path) -> bool:
+    places = [spec.origin] if spec.has_location and spec.origin else list(spec.submodule_search_locations or ())
+    return bool(places) and all(Path(place).absolute().is_relative_to(folder) for place in places)
+
+
+def _named(error: BaseException) -> str:
+    said = str(error.msg if isinstance(error, SyntaxError) else error).strip().splitlines()
+    if isinstance(error, ValueError) and said:
+        return said[0]
+    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
+
+
+def _place(error: BaseException, folder: Path | None) -> str:
+    """Say where in the user's own code an error came from; empty where it did not."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({Path(error.filename).name}, line {error.lineno})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename, folder)]
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+
+
+def _is_own(filename: str, folder: Path | None) -> bool:
+    return folder is not None and Path(filename).is_relative_to(folder)
+
+
+def _article(word: str) -> str:
+    return f"an {word}" if word[0].lower() in "aeiou" else f"a {word}"

@@ -1,0 +1,56 @@
+"""A JSON report for each run that is over, where an output folder is set. Written beside and moved, so none is half."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pipelines.model import Attempt, Run, StageCount
+
+logger = logging.getLogger(__name__)
+
+
+def report_path(folder: Path, run: Run) -> Path:
+    """Return `job_report_{job_id}_{timestamp}.json` in `folder`.
+
+    `job_id` is the schedule's id, or the pipeline's name for a run without one; the timestamp is the run's end in UTC,
+    to the microsecond, so that no two reports share a name.
+    """
+    job_id = re.sub(r"[^A-Za-z0-9._-]", "_", run.schedule_id or run.pipeline)
+    ended = run.ended_at or run.queued_at
+    return folder / f"job_report_{job_id}_{ended:%Y%m%dT%H%M%S%fZ}.json"
+
+
+def render(run: Run, attempts: Sequence[Attempt], stages: Sequence[StageCount]) -> dict[str, Any]:
+    """Return the report's content: the run's fields, its attempts and the counts of its last attempt's stages."""
+    return {
+        **_plain(asdict(run)),
+        "duration_s": run.duration.total_seconds() if run.duration else None,
+        "attempts": [_plain(asdict(attempt)) for attempt in attempts],
+        "stages": [asdict(stage) for stage in stages],
+    }
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
+
+
+def write(folder: Path, run: Run, attempts: Sequence[Attempt], stages: Sequence[StageCount]) -> Path:
+    """Write the report of a run that is over and return its path; `folder` is made if missing.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = report_path(folder, run)
+    draft = path.with_suffix(f".{os.getpid()}.tmp")
+    draft.write_text(json.dumps(render(run, attempts, stages), indent=2, default=str) + "\n", encoding="utf-8")
+    draft.replace(path)
+    return path

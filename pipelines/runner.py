@@ -1,0 +1,230 @@
+"""One attempt of one run: build its job, execute it, decide what follows, record the end in one transaction.
+
+Which run is next is `worker`'s business; where the chain runs, `execution`'s. `RunLog` collects what comes back while
+the attempt goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from random import Random
+
+from pipelines.catalog import Catalog
+from pipelines.definition import PipelineDefinition
+from pipelines.errors import PipecallError
+from pipelines.execution import Executor
+from pipelines.model import (
+    JSON,
+    ExecutorKind,
+    Job,
+    LogLine,
+    Outcome,
+    Run,
+    RunError,
+    RunState,
+    StageCount,
+    utcnow,
+)
+from pipelines.retry import next_attempt_at
+from pipelines.store import ends, logs, state
+from pipelines.store.writer import Reader, Writer
+
+logger = logging.getLogger(__name__)
+
+STOPPED_AT_ONCE = "the service was stopped at once"
+
+
+@dataclass(slots=True)
+class LiveRun:
+    """A run that is being executed here: how far it is, and the means to cancel it.
+
+    `values` are its pipeline's small durable values, as they stood when it was claimed.
+    """
+
+    run: Run
+    values: Mapping[str, JSON] = field(default_factory=dict)
+    cancel: asyncio.Event = field(default_factory=asyncio.Event)
+    cancel_reason: str = "cancelled"
+    stages: tuple[StageCount, ...] = ()
+    done: float | None = None
+    note: str = ""
+
+    def request_cancel(self, reason: str) -> None:
+        """Ask the chain to stop; the first reason given is the one recorded."""
+        if not self.cancel.is_set():
+            self.cancel_reason = reason
+            self.cancel.set()
+
+
+class RunLog:
+    """Takes what a running chain reports (`execution.Listener`): lines go to the store and the program's log."""
+
+    def __init__(self, live: LiveRun, *, writer: Writer, reader: Reader) -> None:
+        """Report on `live` from now on."""
+        self._live = live
+        self._writer = writer
+        self._reader = reader
+        self._extra = {"run": live.run.id, "pipeline": live.run.pipeline}
+
+    def say(self, level: int, text: str, *args: object) -> None:
+        """Show a line of the engine's own about this run; not kept with it, as its rows hold the same facts."""
+        logger.log(level, text, *args, extra=self._extra)
+
+    def log(self, lines: Sequence[LogLine]) -> None:
+        """Keep the lines with the run, and show them."""
+        self._writer.post(logs.append, (self._live.run.id, tuple(lines)))
+        for line in lines:
+            logger.log(line.level, "%s", line.text, extra=self._extra)
+
+    def stages(self, counts: Sequence[StageCount]) -> None:
+        """Remember the counts so far."""
+        self._live.stages = tuple(counts)
+
+    def progress(self, done: float | None, note: str) -> None:
+        """Remember how far the run says it is."""
+        self._live.done, self._live.note = done, note
+
+    async def lookup(self, collection: str, keys: Sequence[str]) -> Mapping[str, JSON]:
+        """Read entries of the pipeline's collection."""
+        return await self._reader.read(state.lookup, self._live.run.pipeline, collection, keys)
+
+    async def scan(self, collection: str, after: str, limit: int) -> Sequence[tuple[str, JSON]]:
+        """Read a page of the pipeline's collection."""
+        return await self._reader.read(state.scan, self._live.run.pipeline, collection, after, limit)
+
+
+class Runner:
+    """Executes claimed runs. `ended` is called with each run whose attempt is over, as the store now has it."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        writer: Writer,
+        reader: Reader,
+        executors: Mapping[ExecutorKind, Executor],
+        env: Mapping[str, str],
+        clock: Callable[[], datetime] = utcnow,
+    ) -> None:
+        """`env` fills `${NAME}` in keyword arguments; `clock` gives the time now, UTC."""
+        self._catalog = catalog
+        self._writer = writer
+        self._reader = reader
+        self._executors = executors
+        self._env = env
+        self._clock = clock
+        self._random = Random()  # noqa: S311 - jitter, not secrets
+
+    async def attempt(self, live: LiveRun) -> Run | None:
+        """Execute one attempt of a claimed run and record how it ended.
+
+        Returns the run as recorded (final, or `waiting_retry`); None when it was no longer ours to record. When the
+        task is cancelled, the chain is killed and the run recorded as cancelled first.
+        """
+        log = RunLog(live, writer=self._writer, reader=self._reader)
+        try:
+            definition, outcome = await self._execute(live, log)
+        except asyncio.CancelledError:
+            stopped = Outcome(state=RunState.CANCELLED, reason=STOPPED_AT_ONCE, stages=live.stages)
+            await asyncio.shield(self._record(live, log, self._catalog.pipelines.get(live.run.pipeline), stopped))
+            raise
+        return await asyncio.shield(self._record(live, log, definition, outcome))
+
+    async def _execute(self, live: LiveRun, log: RunLog) -> tuple[PipelineDefinition | None, Outcome]:
+        run = live.run
+        log.say(logging.INFO, f"attempt {run.attempt}/{run.max_attempts}{_cause(run)}")
+        definition = self._catalog.pipelines.get(run.pipeline)
+        if definition is None:
+            return None, _broken("UnknownName", f"pipeline '{run.pipeline}' is no longer in the pipelines file")
+        try:
+            job = self._job(live, definition)
+        except PipecallError as error:
+            return definition, _broken(type(error).__name__, str(error))
+        executor = self._executors[definition.executor]
+        timeout_s = definition.timeout.total_seconds()
+        outcome = await executor.execute(job, log, timeout_s=timeout_s, cancel=live.cancel)
+        return definition, _with_cancel_reason(outcome, live)
+
+    def _job(self, live: LiveRun, definition: PipelineDefinition) -> Job:
+        run = live.run
+        return Job(
+            run_id=run.id,
+            attempt=run.attempt,
+            max_attempts=run.max_attempts,
+            pipeline=run.pipeline,
+            stages=definition.stage_specs(self._env),
+            params=definition.resolved_params(self._env, run.params),
+            started_by=str(run.started_by),
+            due_at=run.due_at,
+            values=live.values,
+        )
+
+    async def _record(
+        self, live: LiveRun, log: RunLog, definition: PipelineDefinition | None, outcome: Outcome
+    ) -> Run | None:
+        run, now = live.run, self._clock()
+        retry_at = definition and next_attempt_at(
+            definition, outcome, run.attempt, max_attempts=run.max_attempts, now=now, random=self._random
+        )
+        finish = ends.Finish(
+            run_id=run.id,
+            attempt=run.attempt,
+            outcome=outcome,
+            at=now,
+            next_state=RunState.WAITING_RETRY if retry_at else outcome.state,
+            not_before=retry_at,
+            definition_hash=definition.hash if definition else None,
+        )
+        if not await self._writer.call(ends.finish, finish):
+            log.say(logging.WARNING, "its end was not recorded: the run is no longer held by this process")
+            return None
+        _tell(log, run, outcome, retry_at, now)
+        return _as_recorded(run, finish)
+
+
+def _as_recorded(run: Run, finish: ends.Finish) -> Run:
+    """Return the run as the store has it after `finish`."""
+    outcome, over = finish.outcome, finish.next_state.final
+    return replace(
+        run,
+        state=finish.next_state,
+        reason=outcome.reason,
+        error=outcome.error,
+        ended_at=finish.at if over else None,
+        not_before=finish.not_before,
+        items_in=outcome.items_in,
+        items_out=outcome.items_out,
+        definition_hash=finish.definition_hash,
+    )
+
+
+def _cause(run: Run) -> str:
+    who = f" by {run.actor}" if run.actor else ""
+    due = f", due {run.due_at:%Y-%m-%d %H:%M:%S}Z" if run.due_at else ""
+    return f" (started by {run.started_by}{who}{due})"
+
+
+def _broken(kind: str, message: str) -> Outcome:
+    return Outcome(state=RunState.FAILED, error=RunError(type=kind, message=message), retryable=False)
+
+
+def _with_cancel_reason(outcome: Outcome, live: LiveRun) -> Outcome:
+    if outcome.state is not RunState.CANCELLED:
+        return outcome
+    reason = "; ".join(part for part in (live.cancel_reason, outcome.reason) if part)
+    return Outcome(state=RunState.CANCELLED, reason=reason, stages=outcome.stages)
+
+
+def _tell(log: RunLog, run: Run, outcome: Outcome, retry_at: datetime | None, now: datetime) -> None:
+    seconds = (now - run.started_at).total_seconds() if run.started_at else 0.0
+    why = str(outcome.error) if outcome.error else outcome.reason
+    parts = [f"{outcome.state} in {seconds:.2f} s", f"{outcome.items_in} in, {outcome.items_out} out"]
+    parts += [why] if why else []
+    parts += [f"next attempt in {(retry_at - now).total_seconds():.0f} s"] if retry_at else []
+    log.say(logging.INFO if outcome.state.good else logging.ERROR, " · ".join(parts))
+    if outcome.error and outcome.error.traceback:
+        log.say(logging.ERROR, outcome.error.traceback.rstrip())

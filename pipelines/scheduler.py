@@ -1,0 +1,290 @@
+"""`PipelineScheduler`: wires the parts together, owns their lifetimes, and has one method per verb.
+
+Every door to the engine (terminal, chat, REST, Python) calls these methods; nothing else starts a run or changes one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from pipelines import reports
+from pipelines.catalog import Catalog, ScheduleEntry
+from pipelines.definition import OnCrash, PipelineDefinition
+from pipelines.errors import InvalidTransition, UnknownName
+from pipelines.execution import make_executors
+from pipelines.model import NewRun, Params, Run, ScheduleRow, ScheduleState, StartedBy, utcnow
+from pipelines.runner import LiveRun, Runner
+from pipelines.settings import Settings
+from pipelines.store import database, ends, history, runs, schedules
+from pipelines.store.writer import Reader, Writer
+from pipelines.timetable import Scheduled, Timetable
+from pipelines.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+
+class PipelineScheduler:
+    """A scheduler over a catalog of pipelines and one store. Use it as an async context manager, then `start` it.
+
+    Raises on entry:
+        StoreLocked: another service holds the SQLite file.
+        StoreError: the database cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        *,
+        env: Mapping[str, str] | None = None,
+        clock: Callable[[], datetime] = utcnow,
+    ) -> None:
+        """`env` fills `${NAME}` in keyword arguments (None: nothing does); `clock` tells the time, UTC."""
+        self.settings = settings
+        self.catalog = catalog
+        self._env = env or {}
+        self._clock = clock
+        self._stack = AsyncExitStack()
+        self._final: dict[int, asyncio.Future[Run]] = {}
+        self._reports: set[asyncio.Task[None]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        """Take the lock, open the store and bring its schema up to date, start writer and executors."""
+        async with AsyncExitStack() as stack:
+            url = self.settings.scheduler_db_url
+            stack.enter_context(database.hold(url))
+            engine = await asyncio.to_thread(database.connect, url)
+            stack.callback(engine.dispose)
+            await asyncio.to_thread(database.migrate, engine)
+            self.writer, self.reader = Writer(engine), Reader(engine)
+            await self.writer.start()
+            stack.push_async_callback(self.writer.close)
+            stack.push_async_callback(self.reader.close)
+            self._executors = make_executors(
+                plugins=self.settings.plugins_folder,
+                allow=self.settings.allowed_modules,
+                processes=self.slots,
+                max_runs_per_worker=self.settings.worker_max_runs,
+            )
+            for executor in self._executors.values():
+                stack.push_async_callback(executor.close)
+                await executor.start()
+            self._stack = stack.pop_all()
+        self.timetable = Timetable(writer=self.writer, queued=self._queued, clock=self._clock)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close everything; what still runs is stopped at once. Call `drain` first to let it finish."""
+        self.timetable.stop()
+        if self._tasks:
+            await self._worker.kill()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._reports, return_exceptions=True)
+        await self._stack.aclose()
+
+    @property
+    def slots(self) -> int:
+        """How many runs may go on at one time."""
+        return self.catalog.options.max_parallel_jobs
+
+    # ------------------------------------------------------------------ life
+
+    async def start(self, *, only: Iterable[int] | None = None) -> None:
+        """Take up what an earlier service left behind, then execute what is queued.
+
+        `only` restricts execution to these run ids (None: whatever is queued).
+        """
+        requeued, crashed = await self._recover()
+        if requeued or crashed:
+            logger.warning("the service died under %d run(s): %d tried again", requeued + crashed, requeued)
+        self._worker = Worker(
+            writer=self.writer,
+            reader=self.reader,
+            runner=self._runner(),
+            slots=self.slots,
+            owner=f"{socket.gethostname()}:{os.getpid()}",
+            only=frozenset(only) if only is not None else None,
+            ended=self._ended,
+            clock=self._clock,
+        )
+        self._tasks.append(asyncio.create_task(self._worker.run(), name="worker"))
+
+    def _runner(self) -> Runner:
+        return Runner(
+            catalog=self.catalog,
+            writer=self.writer,
+            reader=self.reader,
+            executors=self._executors,
+            env=self._env,
+            clock=self._clock,
+        )
+
+    async def _recover(self) -> tuple[int, int]:
+        at_most_once = frozenset(
+            name for name, definition in self.catalog.pipelines.items() if definition.on_crash is OnCrash.FAIL
+        )
+        return await self.writer.call(ends.recover, ends.Recover(at=self._clock(), fail=at_most_once))
+
+    async def start_timetable(self) -> list[ScheduleRow]:
+        """Store the file's schedules, retire those that vanished from it, start the clockwork; return all schedules."""
+        now = self._clock()
+        entries = {entry.id: entry for entry in self.catalog.schedules()}
+        rows = [_row(entry, now) for entry in entries.values()]
+        stored = await self.writer.call(schedules.sync, schedules.SyncFile(rows=rows, at=now))
+        active = [row for row in stored if row.state is ScheduleState.ACTIVE and row.id in entries]
+        self.timetable.put(self._scheduled(entries[row.id], row, now) for row in active)
+        self.timetable.start()
+        return stored
+
+    def _scheduled(self, entry: ScheduleEntry, row: ScheduleRow, now: datetime) -> Scheduled:
+        definition = self.catalog.get(entry.pipeline)
+        return Scheduled(
+            entry=entry,
+            last=row.last_due_at or now,
+            max_attempts=definition.retry.attempts,
+            max_instances=definition.max_instances,
+        )
+
+    async def failed(self) -> None:
+        """Return when a task that must never end has ended, by raising what ended it."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def drain(self, grace_s: float) -> None:
+        """Start nothing more; let running pipelines finish for `grace_s` seconds, then cancel them and record it."""
+        self.timetable.stop()
+        if self._tasks:
+            await self._worker.drain(grace_s)
+
+    async def kill(self) -> None:
+        """Stop what runs at once; each run is recorded as cancelled."""
+        if self._tasks:
+            await self._worker.kill()
+
+    # ----------------------------------------------------------------- verbs
+
+    async def run_now(
+        self,
+        pipelines: Sequence[str],
+        *,
+        params: Params | None = None,
+        actor: str | None = None,
+        started_by: StartedBy = StartedBy.MANUAL,
+    ) -> list[Run]:
+        """Queue one run of each named pipeline and return the runs, in the same order.
+
+        `params` go over the pipeline's own; `actor` names who asked, for people.
+
+        Raises:
+            UnknownName: a pipeline is not in the catalog; nothing is queued.
+        """
+        wanted = [self._new_run(self.catalog.get(name), params or {}, actor, started_by) for name in pipelines]
+        queued = [self.writer.call(runs.insert_runs, new) for new in wanted]
+        result = list(await asyncio.gather(*queued))
+        self._queued()
+        return result
+
+    @staticmethod
+    def _new_run(definition: PipelineDefinition, params: Params, actor: str | None, started_by: StartedBy) -> NewRun:
+        return NewRun(
+            pipeline=definition.name,
+            started_by=started_by,
+            params=params,
+            actor=actor,
+            max_attempts=definition.retry.attempts,
+            max_instances=definition.max_instances,
+        )
+
+    async def run_unscheduled(self) -> list[Run]:
+        """Queue one run of each enabled pipeline that has no schedule, as a service does when it starts."""
+        names = [definition.name for definition in self.catalog.unscheduled()]
+        return await self.run_now(names, started_by=StartedBy.STARTUP)
+
+    async def cancel(self, run_id: int, *, reason: str = "cancelled") -> None:
+        """Cancel a run that is queued, running, or waiting for its next attempt.
+
+        A running chain gets 10 s to close its stages; `wait` tells when it is over.
+
+        Raises:
+            UnknownName: there is no such run.
+            InvalidTransition: the run is over already.
+        """
+        live = self.live.get(run_id)
+        if live is not None:
+            live.request_cancel(reason)
+            return
+        request = ends.CancelWaiting(run_id=run_id, reason=reason, at=self._clock())
+        cancelled = await self.writer.call(ends.cancel_waiting, request)
+        run = await self.reader.read(history.run, run_id)
+        if run is None:
+            raise UnknownName("run", str(run_id), [])
+        if not cancelled:
+            raise InvalidTransition(f"run #{run_id} of {run.pipeline} is {run.state}; nothing to cancel")
+        self._ended(run)
+
+    async def wait(self, run_id: int) -> Run:
+        """Return the run once it is over. It must be queued on this scheduler."""
+        future = self._final.setdefault(run_id, asyncio.get_running_loop().create_future())
+        run = await self.reader.read(history.run, run_id)
+        if run is None:
+            raise UnknownName("run", str(run_id), [])
+        if run.state.final and not future.done():
+            future.set_result(run)
+        try:
+            return await asyncio.shield(future)
+        finally:
+            self._final.pop(run_id, None)
+
+    @property
+    def live(self) -> Mapping[int, LiveRun]:
+        """The runs that are being executed here, by id."""
+        return self._worker.live if self._tasks else {}
+
+    # ---------------------------------------------------------------- events
+
+    def _queued(self) -> None:
+        if self._tasks:
+            self._worker.wake()
+
+    def _ended(self, run: Run) -> None:
+        if not run.state.final:
+            return
+        future = self._final.pop(run.id, None)
+        if future is not None and not future.done():
+            future.set_result(run)
+        if self.settings.output_dir is not None:
+            task = asyncio.create_task(self._report(self.settings.output_dir, run), name=f"report of run {run.id}")
+            self._reports.add(task)
+            task.add_done_callback(self._reports.discard)
+
+    async def _report(self, folder: Path, run: Run) -> None:
+        attempts = await self.reader.read(history.attempts, run.id)
+        stages = await self.reader.read(history.stages, run.id)
+        try:
+            await asyncio.to_thread(partial(reports.write, folder, run, attempts, stages))
+        except OSError as error:
+            logger.error("no report of run %d of %s in OUTPUT_DIR: %s", run.id, run.pipeline, error)
+
+
+def _row(entry: ScheduleEntry, now: datetime) -> ScheduleRow:
+    return ScheduleRow(
+        id=entry.id,
+        pipeline=entry.pipeline,
+        spec=entry.definition.spec(),
+        timezone=entry.zone,
+        words=entry.trigger.words,
+        params=entry.params,
+        next_due_at=entry.trigger.next_after(now),
+    )

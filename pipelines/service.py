@@ -1,0 +1,163 @@
+"""The two ways to run the program: as a service until it is told to stop, or every pipeline once. Exit codes live here.
+
+0: all went well. 1: a pipeline failed, or the service did. 2: a setting, the pipelines file or a name is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from pipelines import loader, terminal
+from pipelines.catalog import Catalog
+from pipelines.errors import ConfigError, InvalidTransition, PipecallError, UnknownName
+from pipelines.log import set_up_logging
+from pipelines.model import Run, utcnow
+from pipelines.registry import Registry
+from pipelines.scheduler import PipelineScheduler
+from pipelines.settings import Settings, misspelt_settings, read_settings
+from pipelines.worker import SERVICE_STOPPED
+
+logger = logging.getLogger(__name__)
+
+OK, FAILED, WRONG_INPUT = 0, 1, 2
+
+
+def main(act: Callable[[Settings, Catalog], Coroutine[Any, Any, int]]) -> int:
+    """Read settings and pipelines, run `act` with them, and return the exit code; the one place that makes them."""
+    try:
+        settings = read_settings()
+        set_up_logging(settings.log_level or "INFO", settings.log_format)
+        catalog = load_catalog(settings, os.environ)
+        return asyncio.run(act(settings, catalog))
+    except (ConfigError, UnknownName) as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the user's terminal is whom this is for
+        return WRONG_INPUT
+    except PipecallError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - as above
+        return FAILED
+
+
+def load_catalog(settings: Settings, env: Mapping[str, str]) -> Catalog:
+    """Load the pipelines file that the settings name; tell its warnings, and log at the level that both say.
+
+    Raises:
+        ConfigError: all that is wrong with it.
+    """
+    registry = Registry(settings.plugins_folder, settings.allowed_modules)
+    loaded = loader.load(settings.pipelines_config, registry=registry, env=env, overrides=settings.overrides)
+    logging.getLogger().setLevel(loaded.file.scheduler.log_level)
+    for warning in (*misspelt_settings(env), *loaded.warnings):
+        logger.warning("%s", warning)
+    return Catalog(loaded)
+
+
+# ---------------------------------------------------------------- the service
+
+
+async def serve(settings: Settings, catalog: Catalog) -> int:
+    """Run the scheduler until SIGTERM or SIGINT, then drain; a second signal stops at once."""
+    stop = _stop_signals()
+    async with PipelineScheduler(settings, catalog, env=os.environ) as scheduler:
+        await scheduler.start()
+        schedules = await scheduler.start_timetable()
+        terminal.show(terminal.jobs_table(catalog, schedules, utcnow()))
+        await scheduler.run_unscheduled()
+        logger.info("ready; Ctrl-C stops")
+        code = await _until(stop, scheduler)
+        await _drain(stop, scheduler, settings.scheduler_drain_s)
+    logger.info("stopped")
+    return code
+
+
+def _stop_signals() -> asyncio.Queue[str]:
+    received: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, received.put_nowait, number.name)
+    return received
+
+
+async def _until(stop: asyncio.Queue[str], scheduler: PipelineScheduler) -> int:
+    told = asyncio.create_task(stop.get(), name="signals")
+    failed = asyncio.create_task(scheduler.failed(), name="watch")
+    await asyncio.wait({told, failed}, return_when=asyncio.FIRST_COMPLETED)
+    if failed.done():
+        logger.critical("a part of the service died; stopping", exc_info=failed.exception())
+        told.cancel()
+        return FAILED
+    failed.cancel()
+    logger.info("%s: stopping; a second signal stops at once", told.result())
+    return OK
+
+
+async def _drain(stop: asyncio.Queue[str], scheduler: PipelineScheduler, grace_s: float) -> None:
+    drained = asyncio.create_task(scheduler.drain(grace_s), name="drain")
+    again = asyncio.create_task(stop.get(), name="signals")
+    await asyncio.wait({drained, again}, return_when=asyncio.FIRST_COMPLETED)
+    if not drained.done():
+        logger.warning("%s again: stopping at once", again.result())
+        await scheduler.kill()
+    again.cancel()
+    await drained
+
+
+# ---------------------------------------------------------------- run once
+
+
+async def run_once(settings: Settings, catalog: Catalog, names: Sequence[str] = ()) -> int:
+    """Run every enabled pipeline once, or those named (enabled or not), and say how each ended.
+
+    Raises:
+        UnknownName: a name is not in the file; nothing is run.
+    """
+    wanted = [catalog.get(name).name for name in dict.fromkeys(names)] or [each.name for each in catalog.enabled()]
+    stop = _stop_signals()
+    async with PipelineScheduler(settings, catalog, env=os.environ) as scheduler:
+        queued = await scheduler.run_now(wanted)
+        ids = [run.id for run in queued]
+        await scheduler.start(only=ids)
+        stopping = asyncio.create_task(_give_up_when_told(stop, scheduler, ids), name="signals")
+        ended = await _all_ended(scheduler, ids)
+        stopping.cancel()
+    terminal.show(*(terminal.summary_line(run) for run in ended), _tally(ended))
+    return OK if all(run.state.good for run in ended) else FAILED
+
+
+async def _all_ended(scheduler: PipelineScheduler, ids: Sequence[int]) -> list[Run]:
+    """Wait for the runs; a fault of the service itself is raised."""
+    results = asyncio.gather(*(scheduler.wait(run_id) for run_id in ids))
+    failed = asyncio.create_task(scheduler.failed(), name="watch")
+    await asyncio.wait({asyncio.ensure_future(results), failed}, return_when=asyncio.FIRST_COMPLETED)
+    if results.done():
+        failed.cancel()
+        return await results
+    results.cancel()
+    await failed
+    raise PipecallError("the worker ended before the runs did")
+
+
+async def _give_up_when_told(stop: asyncio.Queue[str], scheduler: PipelineScheduler, ids: Sequence[int]) -> None:
+    logger.info("%s: stopping; a second signal stops at once", await stop.get())
+    await _drain(stop, scheduler, scheduler.settings.scheduler_drain_s)
+    for run_id in ids:
+        with contextlib.suppress(InvalidTransition):
+            await scheduler.cancel(run_id, reason=SERVICE_STOPPED)
+
+
+def _tally(ended: Sequence[Run]) -> Text:
+    bad = sum(not run.state.good for run in ended)
+    return Text(f"{len(ended)} pipelines run, {bad} failed", style="red" if bad else "green")
+
+
+async def serve_or_run_once(settings: Settings, catalog: Catalog) -> int:
+    """Do as `SCHEDULER_MODE` says: `serve`, or with `legacy` `run_once`."""
+    return await (run_once(settings, catalog) if settings.scheduler_mode == "legacy" else serve(settings, catalog))

@@ -1,0 +1,107 @@
+"""Settings from the environment and a `.env` file. Built once by the mains, then passed in; nothing else reads them.
+
+A setting that is None was not given: `pipelines.yml` decides then, and after it the default named there. What is given
+here wins over the file, so that one machine can differ from another without touching it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipelines.errors import ConfigError, Problem, nearest
+
+DEFAULT_DB_URL = "sqlite:///data/pipecall.db"
+
+
+class Settings(BaseSettings):
+    """Every setting, under the upper-case name of its field. The description says what a valid value looks like."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    scheduler_mode: Literal["scheduler", "legacy"] = Field(
+        "scheduler", description="'scheduler' (the service) or 'legacy' (every pipeline once, then exit)"
+    )
+    pipelines_config: Path = Field(Path("pipelines.yml"), description="the path of a pipelines file")
+    scheduler_db_url: str = Field(
+        DEFAULT_DB_URL, pattern=r"^[a-z][a-z0-9+]*://", description="a database URL such as sqlite:///data/pipecall.db"
+    )
+    scheduler_timezone: str | None = Field(None, description="a time zone such as Europe/Stockholm")
+    scheduler_max_jobs: int | None = Field(None, ge=1, le=1000, description="a whole number from 1 to 1000")
+    scheduler_retry_attempts: int | None = Field(None, ge=1, le=100, description="a whole number from 1 to 100")
+    scheduler_retry_delay: float | None = Field(
+        None, ge=0, le=86_400, allow_inf_nan=False, description="seconds, from 0 to 86400"
+    )
+    scheduler_drain_s: float = Field(
+        30, ge=0, le=86_400, allow_inf_nan=False, description="seconds that running pipelines get on stop, 0 to 86400"
+    )
+    output_dir: Path | None = Field(None, description="a folder for one JSON report per run")
+    plugins_dir: Path | None = Field(None, description="the folder of your own stages")
+    plugins_allow: str = Field(
+        "",
+        pattern=r"^\s*([A-Za-z_][\w.]*\s*(,\s*|$))*$",
+        description="module names separated by commas, such as my_company.stages,my_lab",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = Field(
+        None, description="DEBUG, INFO, WARNING or ERROR"
+    )
+    log_format: Literal["text", "json"] = Field("text", description="'text' or 'json'")
+    worker_max_runs: int = Field(
+        100, ge=1, le=1_000_000, description="runs after which a worker process is replaced, from 1 to 1000000"
+    )
+
+    @property
+    def plugins_folder(self) -> Path:
+        """The folder of the user's own stages: as set, else `plugins` beside the pipelines file."""
+        return self.plugins_dir or self.pipelines_config.parent / "plugins"
+
+    @property
+    def allowed_modules(self) -> tuple[str, ...]:
+        """Module prefixes that stages may come from, besides the plugins folder."""
+        named = (name.strip() for name in self.plugins_allow.split(","))
+        return ("pipelines.transforms", "bot.sink", *(name for name in named if name))
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """The keys of the pipelines file's `scheduler` section that are set here, and so win over it."""
+        retry = {"attempts": self.scheduler_retry_attempts, "delay": self.scheduler_retry_delay}
+        given = {
+            "timezone": self.scheduler_timezone,
+            "max_parallel_jobs": self.scheduler_max_jobs,
+            "log_level": self.log_level,
+            "default_retry": {name: value for name, value in retry.items() if value is not None} or None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def read_settings(**given: Any) -> Settings:
+    """Read the settings from the environment and `.env`; `given` wins over both.
+
+    Raises:
+        ConfigError: one problem for each wrong setting, with what was found and what was expected.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise ConfigError(_problem(detail["loc"], detail["input"]) for detail in error.errors()) from None
+    except UnicodeDecodeError:
+        raise ConfigError([Problem("not UTF-8 text; save it as UTF-8", file=".env")]) from None
+
+
+def _problem(loc: tuple[int | str, ...], found: object) -> Problem:
+    field = Settings.model_fields[str(loc[0])]
+    name = str(loc[0]).upper()
+    return Problem(f"found {found!r}, expected {field.description}", path=name, file="environment or .env")
+
+
+def misspelt_settings(env: Mapping[str, str]) -> list[str]:
+    """Return a line for each `SCHEDULER_…` variable in `env` that no setting goes by."""
+    known = [name.upper() for name in Settings.model_fields]
+    strange = sorted(name for name in env if name.startswith("SCHEDULER_") and name not in known)
+    return [f"{name} is not a setting; the nearest is {nearest(name, known) or 'none'}" for name in strange]

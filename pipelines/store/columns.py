@@ -1,0 +1,166 @@
+"""Column types, and the one expression that SQLite and PostgreSQL spell differently; the tables are in `schema`.
+
+Every value that comes from outside survives here: text with NUL characters or lone surrogates (a scraped page, a
+subprocess's output) is stored in a form that both databases take, so that no run fails to end because of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, DateTime, Dialect, Text, TypeDecorator, bindparam
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType, TypeEngine
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_ESCAPABLE = re.compile("[\x00\ud800-\udfff\ufdd0]")
+_ESCAPED = re.compile("\ufdd0([0-9a-f]{4})")
+_READABLE_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_ASCII_JSON = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant. Takes aware datetimes only, gives back aware ones in UTC.
+
+    Raises:
+        ValueError: the datetime is naive.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """SQLite has no time zones: it is given UTC without one."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a datetime without a time zone cannot be stored: {value!r}; use datetime.now(UTC)")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the same instant, in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class PlainText(TypeDecorator[str]):
+    """Text for people. A character that a database cannot hold is replaced by U+FFFD."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return the text as it can be stored."""
+        return None if value is None else _UNSTORABLE.sub("\ufffd", value)
+
+
+def escaped(key: str) -> str:
+    """Return a key in a form that both databases can hold; `unescaped` gives the very same key back."""
+    return _ESCAPABLE.sub(lambda found: f"\ufdd0{ord(found[0]):04x}", key)
+
+
+def unescaped(key: str) -> str:
+    """Undo `escaped`."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), key)
+
+
+class ExactText(TypeDecorator[str]):
+    """Text that must come back as it was, whatever it holds: names and keys. Sorts by code point on both databases."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """PostgreSQL would sort by its locale."""
+        return dialect.type_descriptor(Text(collation="C") if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Escape what the databases refuse."""
+        return None if value is None else escaped(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        """Undo the escape."""
+        return None if value is None else unescaped(value)
+
+
+def to_json(value: Any) -> str:
+    """Return JSON as it is stored: compact, readable, and plain ASCII where a character could not be stored.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which JSON cannot say.
+        TypeError: a value is of a type that JSON does not have.
+    """
+    if value is None:
+        return "null"
+    text = _READABLE_JSON.encode(value)
+    return text if text.isascii() or not _UNSTORABLE.search(text) else _ASCII_JSON.encode(value)
+
+
+class Listing(TypeDecorator[list[Any]]):
+    """All values of a list as one bound parameter: an array on PostgreSQL, a JSON text on SQLite."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, item: type[TypeEngine[Any]] = BigInteger) -> None:
+        """`item` is the type of the values."""
+        super().__init__()
+        self.item = item
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return what the database knows."""
+        return dialect.type_descriptor(ARRAY(self.item) if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: Iterable[Any] | None, dialect: Dialect) -> Any:
+        """Return the list in the database's form."""
+        values = list(value or ())
+        if self.item is Text:
+            values = [escaped(each) for each in values]
+        return values if dialect.name == "postgresql" else to_json(values)
+
+
+class AnyOf(FunctionElement[Any]):
+    """True where a column's value is in a list of any length, given as one parameter: the statement never changes.
+
+    Its type is left open: said to be a truth value, it would be compared to 1 on SQLite, which no index serves.
+    """
+
+    name = "any_of"
+    type = NullType()
+    inherit_cache = True
+
+
+def any_of(column: ColumnElement[Any], name: str) -> AnyOf:
+    """Return the condition that `column` is among the values of the parameter `name`."""
+    item: type[TypeEngine[Any]] = Text if isinstance(column.type, Text | PlainText | ExactText) else BigInteger
+    return AnyOf(column, bindparam(name, type_=Listing(item)))
+
+
+def _parts(element: AnyOf, compiler: SQLCompiler, **kw: Any) -> tuple[str, str]:
+    column, values = element.clauses
+    return compiler.process(column, **kw), compiler.process(values, **kw)
+
+
+_sqlite: Callable[..., Any] = compiles(AnyOf, "sqlite")
+_postgresql: Callable[..., Any] = compiles(AnyOf, "postgresql")
+
+
+@_sqlite
+def _any_of_sqlite(element: AnyOf, compiler: SQLCompiler, **kw: Any) -> str:
+    column, values = _parts(element, compiler, **kw)
+    return f"{column} IN (SELECT value FROM json_each({values}))"
+
+
+@_postgresql
+def _any_of_postgresql(element: AnyOf, compiler: SQLCompiler, **kw: Any) -> str:
+    column, values = _parts(element, compiler, **kw)
+    return f"{column} = ANY ({values})"

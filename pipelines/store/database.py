@@ -1,0 +1,223 @@
+"""Opening a database, bringing it to the current schema, and keeping a second service off the same SQLite file.
+
+What the tables are is in `schema`, how older databases become that in `migrations`; who writes is in `writer`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from filelock import FileLock, Timeout
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from pipelines.errors import SchemaTooNew, StoreError, StoreLocked
+from pipelines.model import utcnow
+from pipelines.store.columns import to_json
+
+BUSY_S = 30
+"""How long SQLite itself waits for another process's transaction."""
+_WAL_KEPT_BYTES = 64 * 1024 * 1024
+_MIGRATION_LOCK = 7_306_001
+_WRITES = "pipecall_writes"
+
+
+def connect(url: str) -> Engine:
+    """Open the database at `url`, creating an SQLite file and its folder where they are missing; no tables yet.
+
+    Raises:
+        StoreError: the URL cannot be read, its driver is missing, or the database cannot be reached or is not one.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        _make_folder(parsed)
+    engine = _engine(parsed)
+    try:
+        with engine.connect():
+            pass
+    except (SQLAlchemyError, StoreError) as error:
+        engine.dispose()
+        raise _cannot_open(parsed, error) from error
+    return engine
+
+
+def writing(engine: Engine) -> Engine:
+    """Return the same engine, whose SQLite transactions take the file's write lock at once instead of half-way."""
+    return engine.execution_options(**{_WRITES: True})
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the database to the schema of this program; a current one is left alone.
+
+    Raises:
+        SchemaTooNew: it was written by a newer version of the program; nothing was changed.
+        StoreError: the database refused.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    try:
+        with writing(engine).begin() as conn:
+            if conn.dialect.name == "postgresql":
+                conn.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            if _behind(conn, ScriptDirectory.from_config(config)):
+                config.attributes["connection"] = conn
+                command.upgrade(config, "head")
+    except SQLAlchemyError as error:
+        raise StoreError(
+            f"{_shown(engine.url)}: the tables could not be brought up to date: {reason(error)}"
+        ) from error
+
+
+@contextmanager
+def hold(url: str) -> Iterator[None]:
+    """Keep other services off an SQLite file while inside; PostgreSQL needs no such thing.
+
+    The lock lies beside the file (`….lock`) and belongs to the process: it vanishes with it, however it ends. Who holds
+    it is told in `….holder`.
+
+    Raises:
+        StoreLocked: another process holds it; the text names its pid, host and since when.
+        StoreError: the URL cannot be read, or the lock cannot be made there.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() != "sqlite":
+        yield
+        return
+    _make_folder(parsed)
+    path = _file(parsed).resolve()
+    holder = path.with_name(path.name + ".holder")
+    lock = FileLock(path.with_name(path.name + ".lock"), blocking=False, fallback_to_soft=False, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise StoreLocked(
+            f"{path} is in use by {_told(holder)}; stop that service first, or give this one its own SCHEDULER_DB_URL"
+        ) from None
+    except (OSError, NotImplementedError) as error:
+        raise StoreError(f"{path}: cannot be locked: {error}; put the database on a local disk") from error
+    try:
+        holder.write_text(to_json({"pid": os.getpid(), "host": socket.gethostname(), "since": utcnow().isoformat()}))
+        yield
+    finally:
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def reason(error: BaseException) -> str:
+    """Return what a database said, in one line and without the statement around it."""
+    inner = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    lines = str(inner).strip().splitlines()
+    return lines[0] if lines else type(inner).__name__
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url)
+    except (ArgumentError, ValueError) as error:
+        raise StoreError(f"SCHEDULER_DB_URL: not a database URL: {error}; {_EXPECTED}") from None
+    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise StoreError(f"SCHEDULER_DB_URL: '{parsed.drivername}' is not supported; {_EXPECTED}")
+    if parsed.database in (None, "", ":memory:") or str(parsed.database).startswith("file:"):
+        raise StoreError(
+            f"SCHEDULER_DB_URL: {_shown(parsed)} names no file; runs must outlive the program; {_EXPECTED}"
+        )
+    return parsed
+
+
+_EXPECTED = "expected sqlite:///data/pipecall.db or postgresql://user:password@host:5432/name"
+
+
+def _file(url: URL) -> Path:
+    return Path(str(url.database))
+
+
+def _make_folder(url: URL) -> None:
+    folder = _file(url).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{_file(url)}: its folder cannot be made: {error}; choose another SCHEDULER_DB_URL or correct the rights"
+        ) from error
+
+
+def _shown(url: URL) -> str:
+    return url.render_as_string(hide_password=True)
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, json_serializer=to_json, connect_args={"timeout": BUSY_S})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    wanted: dict[str, Any] = {"connect_timeout": 10, "application_name": "pipecall"}
+    given = {name: value for name, value in wanted.items() if name not in url.query}
+    try:
+        return create_engine(url, json_serializer=to_json, connect_args=given, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"{_shown(url)}: the driver for PostgreSQL is missing ({error.name}); pip install pipecall[postgres]"
+        ) from error
+
+
+def _prepare_sqlite(dbapi: sqlite3.Connection, _record: object) -> None:
+    dbapi.isolation_level = None  # transactions begin where _begin_sqlite says, not where the driver guesses
+    (mode,) = dbapi.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != "wal":
+        raise StoreError(f"write-ahead logging does not work there (it said '{mode}'); put the file on a local disk")
+    dbapi.execute("PRAGMA synchronous=FULL")
+    dbapi.execute("PRAGMA foreign_keys=ON")
+    dbapi.execute("PRAGMA cache_size=-16000")
+    dbapi.execute(f"PRAGMA journal_size_limit={_WAL_KEPT_BYTES}")
+
+
+def _begin_sqlite(conn: Connection) -> None:
+    conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get(_WRITES) else "BEGIN")
+
+
+def _cannot_open(url: URL, error: Exception) -> StoreError:
+    said = reason(error)
+    if url.get_backend_name() == "postgresql":
+        return StoreError(f"{_shown(url)}: cannot be reached: {said}; check SCHEDULER_DB_URL and that the server runs")
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_NOTADB:
+        return StoreError(f"{_file(url)}: is not an SQLite database; move it away, or name another file")
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return StoreError(f"{_file(url)}: cannot be written ({said}); correct the rights of the file and its folder")
+    return StoreError(f"{_file(url)}: cannot be opened: {said}")
+
+
+def _behind(conn: Connection, scripts: ScriptDirectory) -> bool:
+    """Say whether migrations are missing; refuse a database that has some we do not know."""
+    present = set(MigrationContext.configure(conn).get_current_heads())
+    known = {script.revision for script in scripts.walk_revisions()}
+    if unknown := present - known:
+        raise SchemaTooNew(
+            f"{_shown(conn.engine.url)}: its schema is version {', '.join(sorted(unknown))}, this program knows up to "
+            f"{scripts.get_current_head()}: a newer Pipecall wrote it. Nothing was changed. Update this program, or name "
+            "another database in SCHEDULER_DB_URL"
+        )
+    return present != set(scripts.get_heads())
+
+
+def _told(holder: Path) -> str:
+    """Say who holds the lock, as far as the file beside it tells."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        told = json.loads(holder.read_text())
+        return f"another service: pid {int(told['pid'])} on host {told['host']}, since {told['since']}"
+    return "another service"

@@ -1,0 +1,148 @@
+"""What there is to know about runs and occurrences, read only. None of it slows down with a million runs: each question
+has an index that answers it newest first, and counts are kept as runs end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, func, select
+
+from pipelines.model import (
+    Attempt,
+    Occurrence,
+    OccurrenceOutcome,
+    PipelineStats,
+    Run,
+    RunState,
+    StageCount,
+)
+from pipelines.store import schema
+from pipelines.store.columns import any_of
+from pipelines.store.rows import to_attempt, to_occurrence, to_run, to_stage
+from pipelines.store.schema import in_states
+
+_RUN = select(schema.runs).where(schema.runs.c.id == bindparam("of"))
+_ATTEMPTS = (
+    select(schema.attempts).where(schema.attempts.c.run_id == bindparam("of")).order_by(schema.attempts.c.number)
+)
+_OF_RUN = schema.stages.c.run_id == bindparam("of")
+_STAGES = select(schema.stages).where(_OF_RUN).order_by(schema.stages.c.position)
+_STAGES_OF_ATTEMPT = _STAGES.where(schema.stages.c.attempt == bindparam("number"))
+_STAGES_OF_LAST = _STAGES.where(
+    schema.stages.c.attempt == select(func.max(schema.stages.c.attempt)).where(_OF_RUN).scalar_subquery()
+)
+_COUNTS = select(
+    schema.run_counts.c.pipeline,
+    schema.run_counts.c.state,
+    schema.run_counts.c.count.label("counted"),
+    schema.run_counts.c.last_ended_at,
+    schema.run_counts.c.last_error,
+).order_by(schema.run_counts.c.pipeline)
+_LIVE = in_states(RunState.QUEUED, RunState.RUNNING, RunState.WAITING_RETRY)
+_UNFINISHED = select(schema.runs.c.id).where(_LIVE, any_of(schema.runs.c.id, "ids"))
+_QUEUE_DEPTH = select(func.count()).select_from(schema.runs).where(in_states(RunState.QUEUED))
+_FAILURES = (RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED)
+
+
+def run(conn: Connection, run_id: int) -> Run | None:
+    """Return a run, or None."""
+    row = conn.execute(_RUN, {"of": run_id}).one_or_none()
+    return to_run(row) if row is not None else None
+
+
+def runs(
+    conn: Connection,
+    *,
+    pipeline: str | None = None,
+    state: RunState | None = None,
+    schedule_id: str | None = None,
+    limit: int = 50,
+    before_id: int | None = None,
+) -> list[Run]:
+    """Return runs, newest first: at most `limit`, and only those older than run `before_id` where it is given."""
+    found: Select[Any] = select(schema.runs).order_by(schema.runs.c.id.desc()).limit(limit)
+    if pipeline is not None:
+        found = found.where(schema.runs.c.pipeline == pipeline)
+    if state is not None:
+        found = found.where(in_states(state))
+    if schedule_id is not None:
+        found = found.where(schema.runs.c.schedule_id == schedule_id)
+    if before_id is not None:
+        found = found.where(schema.runs.c.id < before_id)
+    return [to_run(row) for row in conn.execute(found)]
+
+
+def attempts(conn: Connection, run_id: int) -> list[Attempt]:
+    """Return a run's attempts in their order."""
+    return [to_attempt(row) for row in conn.execute(_ATTEMPTS, {"of": run_id})]
+
+
+def stages(conn: Connection, run_id: int, attempt: int | None = None) -> list[StageCount]:
+    """Return the counts of an attempt's stages in their order; None: of the last attempt that has any."""
+    asked = {"of": run_id, "number": attempt}
+    return [to_stage(row) for row in conn.execute(_STAGES_OF_LAST if attempt is None else _STAGES_OF_ATTEMPT, asked)]
+
+
+def stats(conn: Connection, pipeline: str | None = None) -> list[PipelineStats]:
+    """Return the counts of each pipeline that has runs which are over, by name; or of one pipeline only.
+
+    Executed are runs that succeeded, failed, timed out or crashed; the last three count as failed. `last_error` is the
+    newest error there was, `last_ended_at` the end of the last run that was executed.
+    """
+    found = _COUNTS if pipeline is None else _COUNTS.where(schema.run_counts.c.pipeline == pipeline)
+    return [_stats(name, list(rows)) for name, rows in groupby(conn.execute(found), key=lambda row: str(row.pipeline))]
+
+
+def occurrences(
+    conn: Connection,
+    *,
+    schedule_id: str | None = None,
+    outcome: OccurrenceOutcome | None = None,
+    limit: int = 50,
+) -> list[Occurrence]:
+    """Return occurrences, the latest instant first."""
+    table = schema.occurrences
+    found = select(table).order_by(table.c.due_at.desc()).limit(limit)
+    if schedule_id is not None:
+        found = found.where(table.c.schedule_id == schedule_id)
+    if outcome is not None:
+        found = found.where(schema.with_outcome(outcome))
+    return [to_occurrence(row) for row in conn.execute(found)]
+
+
+def unfinished(conn: Connection, ids: Iterable[int]) -> frozenset[int]:
+    """Return those of the runs that are not over."""
+    return frozenset(conn.execute(_UNFINISHED, {"ids": list(ids)}).scalars())
+
+
+def queue_depth(conn: Connection) -> int:
+    """Return how many runs wait for their start."""
+    return int(conn.execute(_QUEUE_DEPTH).scalar_one())
+
+
+def _stats(pipeline: str, rows: Iterable[Row[Any]]) -> PipelineStats:
+    by_state = {RunState(row.state): row for row in rows}
+    counted = {state: int(row.counted) for state, row in by_state.items()}
+    succeeded = counted.get(RunState.SUCCEEDED, 0)
+    failed = sum(counted.get(state, 0) for state in _FAILURES)
+    bad = [by_state[state] for state in _FAILURES if state in by_state]
+    good = [by_state[RunState.SUCCEEDED]] if succeeded else []
+    return PipelineStats(
+        pipeline=pipeline,
+        executed=succeeded + failed,
+        succeeded=succeeded,
+        failed=failed,
+        skipped=counted.get(RunState.SKIPPED, 0),
+        missed=counted.get(RunState.MISSED, 0),
+        last_error=max(bad, key=_ended_at).last_error if bad else None,
+        last_ended_at=_ended_at(max(good + bad, key=_ended_at)) if good or bad else None,
+    )
+
+
+def _ended_at(row: Row[Any]) -> datetime:
+    ended_at: datetime = row.last_ended_at
+    return ended_at

@@ -1,0 +1,152 @@
+"""Due instants become runs, each exactly once: the row of the occurrence and the row of its run go in one transaction,
+and the primary key of the first refuses whoever comes second. Reading occurrences is in `history`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from pipelines.model import NewRun, OccurrenceOutcome, Run, RunState, utcnow
+from pipelines.store import runs
+from pipelines.store.columns import any_of
+from pipelines.store.schema import in_states, occurrences, schedules
+from pipelines.store.schema import runs as runs_table
+
+_OUTCOMES = {
+    RunState.QUEUED: OccurrenceOutcome.RUN,
+    RunState.SKIPPED: OccurrenceOutcome.SKIPPED,
+    RunState.MISSED: OccurrenceOutcome.MISSED,
+}
+_INSERTS: dict[str, Any] = {
+    "sqlite": sqlite.insert(occurrences).on_conflict_do_nothing().returning(occurrences.c.run_id),
+    "postgresql": postgresql.insert(occurrences).on_conflict_do_nothing().returning(occurrences.c.run_id),
+}
+_WAITING = (
+    select(runs_table.c.schedule_id, func.min(runs_table.c.id).label("first"))
+    .where(in_states(RunState.QUEUED), any_of(runs_table.c.schedule_id, "ids"))
+    .group_by(runs_table.c.schedule_id)
+)
+_SKIP = (
+    update(occurrences)
+    .where(occurrences.c.schedule_id == bindparam("of"), occurrences.c.due_at == bindparam("instant"))
+    .values(outcome=OccurrenceOutcome.SKIPPED.value, reason=bindparam("why"))
+)
+ADVANCE = (
+    update(schedules)
+    .where(
+        schedules.c.id == bindparam("of"),
+        or_(schedules.c.last_due_at.is_(None), schedules.c.last_due_at < bindparam("instant")),
+    )
+    .values(last_due_at=bindparam("instant"))
+)
+"""Moves a schedule's newest handled instant, forward only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A schedule's instant that has come: `run` names the schedule and the instant.
+
+    `state` is queued for a run that shall start, or skipped or missed for one that shall only be told of, with its
+    `reason`. One that is a `replay` of what was missed waits in line behind others of its schedule.
+    """
+
+    run: NewRun
+    state: RunState = RunState.QUEUED
+    reason: str | None = None
+    replay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Won:
+    """An occurrence that was not there before, and the run that it becomes."""
+
+    due: Due
+    run: Run
+
+
+def record_due(conn: Connection, dues: Sequence[Due]) -> list[Run | None]:
+    """Record due instants; None for one that was recorded before, by whomever.
+
+    Of one schedule, one run waits: a further one, while that one is still queued, is recorded as skipped.
+
+    Raises:
+        ValueError: a run names no schedule or no instant, or its state is none of queued, skipped, missed.
+    """
+    instants = [_instant(due) for due in dues]
+    # First, because on PostgreSQL it makes two that handle the same schedule wait for each other.
+    advance(conn, instants)
+    now = utcnow()
+    numbered = dict(zip(runs.reserve_ids(conn, len(dues)), dues, strict=True))
+    winners = _insert(conn, numbered)
+    won = [_Won(due, _run(due, run_id, now)) for run_id, due in numbered.items() if run_id in winners]
+    won = _skip_waiting(conn, won)
+    runs.store(conn, [each.due.run for each in won], [each.run for each in won])
+    made = {each.run.id: each.run for each in won}
+    return [made.get(run_id) for run_id in numbered]
+
+
+def record_slices(conn: Connection, slices: Sequence[Sequence[Due]]) -> list[list[Run | None]]:
+    """Do as `record_due` for several callers' slices at once."""
+    recorded = iter(record_due(conn, [due for each in slices for due in each]))
+    return [list(islice(recorded, len(each))) for each in slices]
+
+
+def advance(conn: Connection, instants: Iterable[tuple[str, datetime]]) -> None:
+    """Move the newest handled instants of schedules (id, instant) forward; never back."""
+    newest: dict[str, datetime] = {}
+    for schedule_id, due_at in instants:
+        newest[schedule_id] = max(due_at, newest.get(schedule_id, due_at))
+    if newest:
+        conn.execute(ADVANCE, [{"of": key, "instant": newest[key]} for key in sorted(newest)])
+
+
+def _instant(due: Due) -> tuple[str, datetime]:
+    if due.run.schedule_id is None or due.run.due_at is None or due.state not in _OUTCOMES:
+        raise ValueError(f"a due run needs a schedule, an instant, and one of {', '.join(_OUTCOMES)}; got {due!r}")
+    return due.run.schedule_id, due.run.due_at
+
+
+def _insert(conn: Connection, numbered: Mapping[int, Due]) -> set[int]:
+    """Insert what is not there yet; return the numbers of those."""
+    rows = [
+        {
+            "schedule_id": due.run.schedule_id,
+            "due_at": due.run.due_at,
+            "outcome": _OUTCOMES[due.state].value,
+            "run_id": run_id,
+            "reason": due.reason,
+        }
+        for run_id, due in numbered.items()
+    ]
+    return set(conn.execute(_INSERTS[conn.dialect.name], rows).scalars()) if rows else set()
+
+
+def _run(due: Due, run_id: int, now: datetime) -> Run:
+    made = runs.queued(due.run, run_id, now)
+    return made if due.state is RunState.QUEUED else replace(made, state=due.state, reason=due.reason, ended_at=now)
+
+
+def _skip_waiting(conn: Connection, won: Sequence[_Won]) -> list[_Won]:
+    """Turn those into skipped ones whose schedule has a run that still waits to start."""
+    ids = {each.run.schedule_id for each in won if each.run.state is RunState.QUEUED}
+    waiting = {row.schedule_id: row.first for row in conn.execute(_WAITING, {"ids": ids})} if ids else {}
+    result: list[_Won] = []
+    skipped: list[dict[str, Any]] = []
+    for each in won:
+        run = each.run
+        in_line = run.state is RunState.QUEUED and not each.due.replay
+        if in_line and (first := waiting.setdefault(run.schedule_id, run.id)) != run.id:
+            why = f"run #{first} of this schedule is still waiting"
+            run = replace(run, state=RunState.SKIPPED, reason=why, ended_at=run.queued_at)
+            skipped.append({"of": run.schedule_id, "instant": run.due_at, "why": why})
+        result.append(_Won(each.due, run))
+    if skipped:
+        conn.execute(_SKIP, skipped)
+    return result

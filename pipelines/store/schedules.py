@@ -1,0 +1,197 @@
+"""Schedules: those of the pipelines file, made to match it, and those that people add beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, null, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from pipelines.model import ScheduleRow, ScheduleState, utcnow
+from pipelines.store import occurrences
+from pipelines.store.columns import any_of
+from pipelines.store.rows import of_schedule, to_schedule
+from pipelines.store.schema import schedules
+
+FILE = "file"
+"""The source of schedules that stand in the pipelines file."""
+
+_ID = schedules.c.id == bindparam("of")
+_ALL = select(schedules).order_by(schedules.c.id)
+_NOT_RETIRED = _ALL.where(schedules.c.state != ScheduleState.RETIRED.value)
+_ONE = select(schedules).where(_ID)
+_SOME = select(schedules.c.id).where(any_of(schedules.c.id, "ids"))
+_INSERT = insert(schedules)
+_ADD: dict[str, Any] = {
+    "sqlite": sqlite.insert(schedules).on_conflict_do_nothing().returning(schedules),
+    "postgresql": postgresql.insert(schedules).on_conflict_do_nothing().returning(schedules),
+}
+_DEFINITION = ("pipeline", "spec", "timezone", "words", "source", "params")
+_REDEFINE = (
+    update(schedules)
+    .where(_ID)
+    .values(
+        **{name: bindparam(f"new_{name}", type_=schedules.c[name].type) for name in _DEFINITION},
+        state=bindparam("to"),
+        last_due_at=bindparam("instant"),
+        next_due_at=bindparam("upcoming"),
+    )
+)
+_RETIRE = update(schedules).where(_ID).values(state=ScheduleState.RETIRED.value, next_due_at=null())
+_SET_STATE = update(schedules).where(_ID).values(state=bindparam("to"))
+_SET_NEXT = update(schedules).where(_ID).values(next_due_at=bindparam("instant"))
+_REMOVE = delete(schedules).where(_ID)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncFile:
+    """All schedules of the pipelines file, as they stand at `at`."""
+
+    rows: Sequence[ScheduleRow]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SetState:
+    """A wish that a schedule be paused, active or retired from `at` on."""
+
+    id: str
+    state: ScheduleState
+    at: datetime
+
+
+def sync(conn: Connection, files: Sequence[SyncFile]) -> list[list[ScheduleRow]]:
+    """Make the schedules whose source is the file match it; return all that are active or paused, of any source, by id.
+
+    A new one, one whose time changed, and one that was retired start afresh: what was due before `at` is not made up
+    for. One that is as it was is left alone, a paused one stays paused, and one that is gone is retired, not deleted.
+    An id of the file that someone else had used before is the file's from then on.
+    """
+    return [_sync(conn, file) for file in files]
+
+
+def add(conn: Connection, rows: Sequence[ScheduleRow]) -> list[ScheduleRow | None]:
+    """Add schedules, beginning now; None for one whose id is taken, also within `rows`."""
+    now = utcnow()
+    new = [replace(row, created_at=row.created_at or now, last_due_at=row.last_due_at or now) for row in rows]
+    taken = set(conn.execute(_SOME, {"ids": [row.id for row in rows]}).scalars())
+    unused = {row.id: row for row in reversed(new) if row.id not in taken}
+    made = conn.execute(_ADD[conn.dialect.name], [_columns(row) for row in unused.values()]).all() if unused else []
+    added = {row.id: to_schedule(row) for row in made}
+    return [added.pop(row.id, None) for row in rows]
+
+
+def remove(conn: Connection, ids: Sequence[str]) -> list[bool]:
+    """Delete schedules, keeping their history; False for one that is not there."""
+    present = _present(conn, ids)
+    if present:
+        conn.execute(_REMOVE, [{"of": each} for each in sorted(present)])
+    return [each in present for each in ids]
+
+
+def set_state(conn: Connection, wishes: Sequence[SetState]) -> list[bool]:
+    """Pause, resume or retire schedules; False for one that is not there. Resuming makes up for nothing."""
+    present = _present(conn, [wish.id for wish in wishes])
+    known = [wish for wish in wishes if wish.id in present]
+    if known:
+        conn.execute(_SET_STATE, [{"of": wish.id, "to": wish.state.value} for wish in known])
+    occurrences.advance(conn, [(wish.id, wish.at) for wish in known if wish.state is ScheduleState.ACTIVE])
+    return [wish.id in present for wish in wishes]
+
+
+def set_next_due(conn: Connection, instants: Sequence[tuple[str, datetime | None]]) -> list[None]:
+    """Store when schedules (id, instant) are due next, for people to read; None: never again."""
+    if instants:
+        conn.execute(_SET_NEXT, [{"of": each, "instant": instant} for each, instant in sorted(instants, key=_first)])
+    return [None] * len(instants)
+
+
+def advance(conn: Connection, instants: Sequence[tuple[str, datetime]]) -> list[None]:
+    """Move the newest handled instants of schedules (id, instant) forward; never back."""
+    occurrences.advance(conn, instants)
+    return [None] * len(instants)
+
+
+def get(conn: Connection, schedule_id: str) -> ScheduleRow | None:
+    """Return a schedule, or None."""
+    row = conn.execute(_ONE, {"of": schedule_id}).one_or_none()
+    return to_schedule(row) if row is not None else None
+
+
+def list_all(conn: Connection, *, retired: bool = False) -> list[ScheduleRow]:
+    """Return all schedules by id, active and paused ones, and the retired ones if asked for."""
+    return [to_schedule(row) for row in conn.execute(_ALL if retired else _NOT_RETIRED)]
+
+
+def _first(pair: tuple[str, object]) -> str:
+    return pair[0]
+
+
+def _present(conn: Connection, ids: Iterable[str]) -> set[str]:
+    return set(conn.execute(_SOME, {"ids": list(ids)}).scalars())
+
+
+def _columns(row: ScheduleRow) -> dict[str, Any]:
+    return {
+        **of_schedule(row),
+        "state": row.state.value,
+        "created_at": row.created_at,
+        "last_due_at": row.last_due_at,
+        "next_due_at": row.next_due_at,
+    }
+
+
+def _sync(conn: Connection, file: SyncFile) -> list[ScheduleRow]:
+    stored = {row.id: to_schedule(row) for row in conn.execute(_ALL)}
+    wanted = {row.id: replace(row, source=FILE) for row in file.rows}
+    fresh = {key: _fresh(row, file.at) for key, row in wanted.items() if key not in stored}
+    changed = {key: _merged(stored[key], row, file.at) for key, row in wanted.items() if key in stored}
+    changed = {key: row for key, row in changed.items() if row != stored[key]}
+    gone = _gone(stored, wanted)
+    if fresh:
+        conn.execute(_INSERT, [_columns(row) for row in fresh.values()])
+    if changed:
+        conn.execute(_REDEFINE, [_redefined(changed[key]) for key in sorted(changed)])
+    if gone:
+        conn.execute(_RETIRE, [{"of": key} for key in sorted(gone)])
+    now = {key: row for key, row in {**stored, **fresh, **changed}.items() if key not in gone}
+    return [now[key] for key in sorted(now) if now[key].state is not ScheduleState.RETIRED]
+
+
+def _fresh(row: ScheduleRow, at: datetime) -> ScheduleRow:
+    return replace(row, state=ScheduleState.ACTIVE, created_at=at, last_due_at=at, next_due_at=None)
+
+
+def _merged(old: ScheduleRow, new: ScheduleRow, at: datetime) -> ScheduleRow:
+    """Return what a stored schedule becomes under the file's new text."""
+    back = old.state is ScheduleState.RETIRED
+    restarted = back or (old.spec, old.timezone) != (new.spec, new.timezone)
+    return replace(
+        new,
+        state=ScheduleState.ACTIVE if back else old.state,
+        created_at=old.created_at,
+        last_due_at=at if restarted else old.last_due_at,
+        next_due_at=None if restarted else old.next_due_at,
+    )
+
+
+def _gone(stored: Mapping[str, ScheduleRow], wanted: Mapping[str, ScheduleRow]) -> set[str]:
+    return {
+        key
+        for key, row in stored.items()
+        if key not in wanted and row.source == FILE and row.state is not ScheduleState.RETIRED
+    }
+
+
+def _redefined(row: ScheduleRow) -> dict[str, Any]:
+    columns = _columns(row)
+    return {
+        **{f"new_{name}": columns[name] for name in _DEFINITION},
+        "of": row.id,
+        "to": row.state.value,
+        "instant": row.last_due_at,
+        "upcoming": row.next_due_at,
+    }

@@ -1,0 +1,256 @@
+"""Who talks to the database: one thread that writes for everybody, and a few that read. The event loop never does.
+
+Whatever waits when the writer gets to work goes into one transaction, the items of one kind in one call. That is what
+makes a durable row cheap: the disk is asked to keep a group, not each. What is written and read lives in the other
+modules; how a transaction is made, retried and judged in `transactions`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from pipelines.errors import StoreError
+from pipelines.store.database import reason
+from pipelines.store.transactions import Transactions, Unavailable
+
+A = TypeVar("A")
+R = TypeVar("R")
+P = ParamSpec("P")
+Write: TypeAlias = Callable[[Connection, Sequence[A]], Sequence[R]]
+
+BATCH_S = 0.02
+"""A transaction that has worked this long takes no further group in."""
+_READERS = 4
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One write that waits. `done` is None where nobody waits for it."""
+
+    fn: Write[Any, Any]
+    arg: Any
+    durable: bool
+    done: asyncio.Future[Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What became of an item: a result or an error."""
+
+    item: _Item
+    result: Any = None
+    error: Exception | None = None
+
+
+class Writer:
+    """The one thread that writes, with group commit.
+
+    `pending` counts the writes that somebody waits for plus those that nobody does; `dropped` counts posted ones that
+    were refused because `bound` of them were waiting already.
+    """
+
+    def __init__(self, engine: Engine, *, max_batch: int = 2000, bound: int = 10_000) -> None:
+        """At most `max_batch` writes share a transaction; beyond `bound` waiting ones, callers wait for room."""
+        self._transactions = Transactions(engine)
+        self._max_batch = max_batch
+        self._bound = bound
+        self._queue: SimpleQueue[_Item | None] = SimpleQueue()
+        self._room = asyncio.Semaphore(bound)
+        self._calls = 0
+        self._posts = 0
+        self._posts_lock = threading.Lock()
+        self._dropped = 0
+        self._closed = True
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def pending(self) -> int:
+        """How many writes are on their way."""
+        return self._calls + self._posts
+
+    @property
+    def dropped(self) -> int:
+        """How many posted writes were refused because too many were waiting."""
+        return self._dropped
+
+    async def start(self) -> None:
+        """Start the thread; call it once, in the loop that will call the rest."""
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Write what waits, then end the thread. What comes later is refused."""
+        if self._closed or self._thread is None:
+            return
+        self._closed = True
+        await self._room.acquire()  # the end of the line: those who came before are in the queue now
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._room.release()
+
+    async def call(self, fn: Write[A, R], arg: A, *, durable: bool = True) -> R:
+        """Write, and return the result once it is committed; `durable` means that it outlives a loss of power.
+
+        Cancelling the caller takes nothing back: what is in the queue is written.
+
+        Raises:
+            StoreError: the database refused, was out of reach for a minute, or the writer is closed.
+            Exception: whatever `fn` raised for this argument.
+        """
+        if self._closed or self._loop is None:
+            raise StoreError("the store is not open: nothing can be written")
+        await self._room.acquire()
+        self._calls += 1
+        done: asyncio.Future[R] = self._loop.create_future()
+        self._queue.put(_Item(fn, arg, durable, done))
+        return await done
+
+    def post(self, fn: Write[A, Any], arg: A, *, durable: bool = False) -> None:
+        """Write some time soon, from any thread; nobody waits. Dropped, and counted, where too many wait already."""
+        with self._posts_lock:
+            if self._closed or self._posts >= self._bound:
+                self._dropped += 1
+                return
+            self._posts += 1
+        self._queue.put(_Item(fn, arg, durable, None))
+
+    def _work(self) -> None:
+        """The thread's whole life."""
+        try:
+            while batch := self._take():
+                while batch:
+                    answers, batch = self._write(batch)
+                    self._answer(answers)
+        finally:
+            self._transactions.close()
+
+    def _take(self) -> list[_Item]:
+        """Wait for work, then take all there is; nothing means that the writer was closed."""
+        item = self._queue.get()
+        batch: list[_Item] = []
+        try:
+            while item is not None:
+                batch.append(item)
+                if len(batch) >= self._max_batch:
+                    return batch
+                item = self._queue.get_nowait()
+        except Empty:
+            return batch
+        if batch:
+            self._queue.put(None)  # for the next time
+        return batch
+
+    def _write(self, batch: Sequence[_Item]) -> tuple[list[_Answer], list[_Item]]:
+        """Write in one transaction what fits into its time. Returns the answers, and what is left over."""
+        try:
+            return self._together(batch)
+        except Unavailable as error:
+            return [_Answer(item, error=_told(error.cause)) for item in batch], []
+        except BaseException as error:  # noqa: BLE001 -- goes to whoever waits; the thread serves the others
+            if len(batch) == 1:
+                return [_Answer(batch[0], error=_told(error))], []
+        return [answer for item in batch for answer in self._write([item])[0]], []
+
+    def _together(self, batch: Sequence[_Item]) -> tuple[list[_Answer], list[_Item]]:
+        groups = _grouped(batch)
+
+        def work(conn: Connection) -> tuple[list[_Answer], list[_Item]]:
+            answers: list[_Answer] = []
+            until = monotonic() + BATCH_S
+            for number, items in enumerate(groups, start=1):
+                results = items[0].fn(conn, [item.arg for item in items])
+                answers += [_Answer(item, result) for item, result in zip(items, results, strict=True)]
+                if monotonic() > until:
+                    return answers, [item for rest in groups[number:] for item in rest]
+            return answers, []
+
+        return self._transactions.run(work, durable=any(item.durable for item in batch))
+
+    def _answer(self, answers: Sequence[_Answer]) -> None:
+        posted = [answer for answer in answers if answer.item.done is None]
+        if posted:
+            with self._posts_lock:
+                self._posts -= len(posted)
+        for answer in posted:
+            if answer.error is not None:
+                _log.error("a write that nobody waits for failed: %s", answer.error)
+        waited = [answer for answer in answers if answer.item.done is not None]
+        if waited and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._resolve, waited)
+
+    def _resolve(self, answers: Sequence[_Answer]) -> None:
+        self._calls -= len(answers)
+        for answer in answers:
+            self._room.release()
+            done = answer.item.done
+            if done is None or done.done():
+                continue
+            if answer.error is not None:
+                done.set_exception(answer.error)
+            else:
+                done.set_result(answer.result)
+
+
+class Reader:
+    """A few threads that read, each on a connection of the pool, so that a slow question holds nobody up."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Read from `engine`."""
+        self._engine = engine
+        self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
+
+    async def read(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return what a read function finds; all that it reads is of one instant on SQLite.
+
+        Raises:
+            StoreError: the database refused or could not be reached.
+        """
+
+        def ask() -> R:
+            try:
+                with self._engine.connect() as conn:
+                    return fn(conn, *args, **kwargs)
+            except SQLAlchemyError as error:
+                raise _told(error) from error
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+
+    async def close(self) -> None:
+        """End the threads once they have answered."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+
+def _grouped(batch: Sequence[_Item]) -> list[list[_Item]]:
+    """Put items of one function together, in the order in which the functions first appear."""
+    groups: dict[Any, list[_Item]] = {}
+    for item in batch:
+        groups.setdefault(item.fn, []).append(item)
+    return list(groups.values())
+
+
+def _told(error: BaseException) -> Exception:
+    """Return an error as callers shall see it: what a database said becomes a StoreError, the rest stays."""
+    if isinstance(error, SQLAlchemyError):
+        told: Exception = StoreError(f"the database refused: {reason(error)}")
+    elif isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    else:
+        told = RuntimeError(f"a write ended with {error!r}")  # neither can be raised in who waits
+    told.__cause__ = error
+    return told

@@ -1,0 +1,75 @@
+"""Text for a terminal, as pure functions of values: the table of jobs, the summary of runs, an instant, a duration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.catalog import Catalog
+from pipelines.model import Run, RunState, ScheduleRow, ScheduleState
+
+STYLES = {
+    RunState.SUCCEEDED: "green",
+    RunState.SKIPPED: "yellow",
+    RunState.FAILED: "red",
+    RunState.TIMED_OUT: "red",
+    RunState.CRASHED: "red",
+    RunState.CANCELLED: "yellow",
+    RunState.MISSED: "yellow",
+}
+
+
+def jobs_table(catalog: Catalog, schedules: Sequence[ScheduleRow], now: datetime) -> Table:
+    """Return the table of jobs: name, pipeline, schedule in words, time zone, next run in that zone."""
+    table = Table(title=f"{len(catalog.enabled())} pipelines enabled", title_justify="left", box=None, pad_edge=False)
+    for heading in ("JOB", "PIPELINE", "SCHEDULE", "TIME ZONE", "NEXT RUN"):
+        table.add_column(heading, overflow="fold")
+    for row in sorted(schedules, key=lambda row: (row.next_due_at is None, row.next_due_at, row.id)):
+        paused = row.state is ScheduleState.PAUSED
+        next_run = "paused" if paused else when(row.next_due_at, row.timezone, now)
+        table.add_row(Text(row.id), Text(row.pipeline), Text(row.words), row.timezone, next_run)
+    for definition in catalog.unscheduled():
+        table.add_row(Text("-"), Text(definition.name), "once at start", "-", "now")
+    return table
+
+
+def when(instant: datetime | None, zone: str, now: datetime) -> str:
+    """Return an instant on the wall clock of `zone`, with how far off it is; `never` for None."""
+    if instant is None:
+        return "never"
+    return f"{instant.astimezone(ZoneInfo(zone)):%a %Y-%m-%d %H:%M:%S} (in {span(instant - now)})"
+
+
+def span(duration: timedelta) -> str:
+    """Return a duration in its two largest units: `3 d 4 h`, `2 min 5 s`, `41 s`."""
+    seconds = max(round(duration.total_seconds()), 0)
+    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    parts = []
+    for name, size in units:
+        count, seconds = divmod(seconds, size)
+        if count or parts:
+            parts.append((count, name))
+    return " ".join(f"{count} {name}" for count, name in parts[:2] if count) or "0 s"
+
+
+def summary_line(run: Run) -> Text:
+    """Return one line about a run that is over: name, number, state, seconds, counts, and why it went wrong."""
+    seconds = run.duration.total_seconds() if run.duration else 0.0
+    why = str(run.error) if run.error else run.reason
+    line = Text(f"{run.pipeline} #{run.id} ")
+    line.append(str(run.state), style=STYLES.get(run.state, ""))
+    line.append(f" in {seconds:.2f} s, {run.items_in} in, {run.items_out} out")
+    line.append(f": {why}" if why else "")
+    return line
+
+
+def show(*parts: Table | Text, console: Console | None = None) -> None:
+    """Print tables and lines to standard output, without wrapping lines of text."""
+    target = console or Console(highlight=False)
+    for part in parts:
+        target.print(part, soft_wrap=isinstance(part, Text))

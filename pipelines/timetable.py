@@ -1,0 +1,173 @@
+"""When is what due: APScheduler's clockwork over our own triggers, turning each due instant into one row.
+
+One APScheduler job per distinct trigger; its body fans out over the schedules that share it, in slices, so that no
+burst holds the event loop. The jobs only insert rows; nothing runs here. APScheduler's own misfire handling and
+coalescing are off: what was due is worked out from each schedule's last handled instant, which is durable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from pipelines.catalog import ScheduleEntry
+from pipelines.definition import MisfirePolicy
+from pipelines.misfire import CATCH_UP, decide
+from pipelines.model import NewRun, RunState, StartedBy, utcnow
+from pipelines.store import occurrences
+from pipelines.store.writer import Writer
+from pipelines.triggers import Trigger, interval
+
+logger = logging.getLogger(__name__)
+
+SLICE = 200
+"""How many due instants are handled between two turns of the event loop."""
+
+NAP = timedelta(seconds=30)
+"""The clock is read at least so often, so that a suspended machine or a clock set forward is noticed."""
+
+
+@dataclass(slots=True)
+class Scheduled:
+    """A schedule on the timetable: `last` is the newest instant handled so far (UTC)."""
+
+    entry: ScheduleEntry
+    last: datetime
+    max_attempts: int
+    max_instances: int
+
+
+@dataclass(slots=True)
+class Group:
+    """The schedules, by id, that share one trigger."""
+
+    trigger: Trigger
+    members: dict[str, Scheduled]
+
+
+class Timetable:
+    """Turns due instants into queued runs. `queued` is called after some were; `clock` gives the time now, UTC."""
+
+    def __init__(self, *, writer: Writer, queued: Callable[[], None], clock: Callable[[], datetime] = utcnow) -> None:
+        """Start with nothing on the timetable; see `put` and `start`."""
+        self._writer = writer
+        self._queued = queued
+        self._clock = clock
+        self._groups: dict[str, Group] = {}
+        self._keys: dict[str, str] = {}
+        self._apscheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        )
+
+    def start(self) -> None:
+        """Start the clockwork. What has been due since each schedule's last handled instant is handled at once."""
+        self._apscheduler.add_job(_wake_up, interval(NAP, "UTC"), id="wake-up")
+        self._apscheduler.start()
+
+    def stop(self) -> None:
+        """Let nothing become due any more."""
+        if self._apscheduler.running:
+            self._apscheduler.shutdown(wait=False)
+
+    def put(self, schedules: Iterable[Scheduled]) -> None:
+        """Put schedules on the timetable, or replace those of the same id."""
+        changed: dict[str, datetime] = {}
+        for scheduled in schedules:
+            self.remove(scheduled.entry.id)
+            key = scheduled.entry.trigger.key
+            self._keys[scheduled.entry.id] = key
+            group = self._groups.setdefault(key, Group(scheduled.entry.trigger, {}))
+            group.members[scheduled.entry.id] = scheduled
+            changed[key] = min(changed.get(key, scheduled.last), scheduled.last)
+        for key, oldest in changed.items():
+            self._set_alarm(self._groups[key].trigger, oldest)
+
+    def _set_alarm(self, trigger: Trigger, last: datetime) -> None:
+        """Have the group of `trigger` looked at when its first instant after `last` has come, or earlier."""
+        due_at = trigger.next_after(last)
+        if due_at is None:
+            return
+        job = self._apscheduler.get_job(trigger.key)
+        if job is None:
+            self._apscheduler.add_job(
+                self._fire, trigger, args=[trigger.key], id=trigger.key, name=trigger.words, next_run_time=due_at
+            )
+        elif due_at < job.next_run_time:
+            job.modify(next_run_time=due_at)
+
+    def remove(self, schedule_id: str) -> None:
+        """Take a schedule off the timetable; one that is not on it is fine."""
+        key = self._keys.pop(schedule_id, None)
+        if key is None:
+            return
+        members = self._groups[key].members
+        del members[schedule_id]
+        if not members:
+            del self._groups[key]
+            with contextlib.suppress(JobLookupError):  # a trigger that never fires again has no job any more
+                self._apscheduler.remove_job(key)
+
+    async def _fire(self, key: str) -> None:
+        """Record all that is due now for the schedules of one trigger, slice by slice."""
+        group = self._groups.get(key)
+        if group is None:
+            return
+        now = self._clock()
+        waiting: list[tuple[Scheduled, occurrences.Due]] = []
+        for pair in _due_now(group, now):
+            waiting.append(pair)
+            if len(waiting) == SLICE:
+                await self._record(waiting)
+                waiting = []
+        if waiting:
+            await self._record(waiting)
+
+    async def _record(self, due: Sequence[tuple[Scheduled, occurrences.Due]]) -> None:
+        await self._writer.call(occurrences.record_slices, [row for _, row in due])
+        for scheduled, row in due:
+            scheduled.last = max(scheduled.last, row.run.due_at or scheduled.last)
+        self._queued()
+
+
+def _due_now(group: Group, now: datetime) -> Iterator[tuple[Scheduled, occurrences.Due]]:
+    """Yield what is due for each schedule of the group; those with the same last instant share the reckoning."""
+    reckoned: dict[datetime, tuple[list[datetime], int]] = {}
+    for scheduled in list(group.members.values()):
+        if scheduled.last not in reckoned:
+            reckoned[scheduled.last] = group.trigger.instants(scheduled.last, now, CATCH_UP)
+        instants, left_out = reckoned[scheduled.last]
+        entry = scheduled.entry
+        policy = entry.definition.misfire_policy
+        for decision in decide(
+            instants,
+            left_out=left_out,
+            now=now,
+            grace=entry.definition.misfire_grace,
+            policy=policy,
+        ):
+            state = RunState.MISSED if decision.missed else RunState.QUEUED
+            new = _new_run(scheduled, decision.due_at)
+            yield scheduled, occurrences.Due(new, state, decision.missed, replay=policy is MisfirePolicy.ALL)
+
+
+def _new_run(scheduled: Scheduled, due_at: datetime) -> NewRun:
+    entry = scheduled.entry
+    return NewRun(
+        pipeline=entry.pipeline,
+        started_by=StartedBy.SCHEDULE,
+        params=entry.params,
+        schedule_id=entry.id,
+        due_at=due_at,
+        max_attempts=scheduled.max_attempts,
+        max_instances=scheduled.max_instances,
+    )
+
+
+async def _wake_up() -> None:
+    """Do nothing: being due is what makes APScheduler read the clock and look at the other jobs."""

@@ -1,0 +1,137 @@
+"""Claims queued runs, keeps to the limit of parallel runs, and gives a freed slot to the next run at once.
+
+What one run does is `runner`'s business; what is due when, `timetable`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from pipelines.model import Run, RunState, utcnow
+from pipelines.runner import LiveRun, Runner
+from pipelines.store import runs, state
+from pipelines.store.writer import Reader, Writer
+
+logger = logging.getLogger(__name__)
+
+POLL = timedelta(seconds=1)
+"""How soon a run that another process queued is noticed."""
+
+SERVICE_STOPPED = "the service was stopped"
+
+
+class Worker:
+    """Runs what is queued. `live` holds the runs that are being executed here, by run id."""
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        reader: Reader,
+        runner: Runner,
+        slots: int,
+        owner: str,
+        ended: Callable[[Run], None],
+        only: frozenset[int] | None = None,
+        clock: Callable[[], datetime] = utcnow,
+    ) -> None:
+        """`slots` runs at once at most; `only` restricts the worker to these run ids (None: all).
+
+        `ended` is called with each run as it stands after an attempt; it must not raise or block.
+        """
+        self.live: dict[int, LiveRun] = {}
+        self._writer = writer
+        self._reader = reader
+        self._runner = runner
+        self._slots = slots
+        self._owner = owner
+        self._only = only
+        self._ended = ended
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """Look for queued runs now; call it after queueing one."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Claim and execute until `drain` is called. A fault of the store ends it with that fault."""
+        while not self._stopping:
+            self._wake.clear()
+            started = await self._claim()
+            if not started or len(self.live) >= self._slots:
+                await self._rest()
+
+    async def _claim(self) -> int:
+        free = self._slots - len(self.live)
+        if free <= 0:
+            return 0
+        claim = runs.Claim(limit=free, owner=self._owner, now=self._clock(), only=self._only)
+        claimed = await self._writer.call(runs.claim, claim)
+        if claimed:
+            values = await self._reader.read(state.values_of, {run.pipeline for run in claimed})
+            for run in claimed:
+                self._begin(LiveRun(run, values.get(run.pipeline, {})))
+        return len(claimed)
+
+    def _begin(self, live: LiveRun) -> None:
+        run = live.run
+        self.live[run.id] = live
+        if self._stopping:
+            live.request_cancel(SERVICE_STOPPED)
+        task = asyncio.create_task(self._attempt(live), name=f"run {run.id} of {run.pipeline}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _attempt(self, live: LiveRun) -> None:
+        try:
+            ended = await self._runner.attempt(live)
+        except Exception:  # the task's outermost frame: a fault of ours must free the slot
+            logger.exception("run %s could not be recorded; it is taken up at the next start", live.run.id)
+        else:
+            if ended is not None:
+                self._wake_for(ended)
+                self._ended(ended)
+        finally:
+            del self.live[live.run.id]
+            self._wake.set()
+
+    def _wake_for(self, run: Run) -> None:
+        if run.not_before is not None and run.state is RunState.WAITING_RETRY:
+            delay_s = (run.not_before - self._clock()).total_seconds()
+            asyncio.get_running_loop().call_later(max(delay_s, 0.0), self.wake)
+
+    async def _rest(self) -> None:
+        """Wait for a wake-up, at most until the next attempt is due or another process may have queued a run."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(POLL.total_seconds()):
+                await self._wake.wait()
+
+    async def drain(self, grace_s: float) -> None:
+        """Claim no more; give what runs `grace_s` seconds, then cancel it and wait until that is recorded."""
+        self._stopping = True
+        self._wake.set()
+        if self._tasks:
+            logger.info("waiting up to %g s for %d running pipeline(s)", grace_s, len(self._tasks))
+            await asyncio.wait(self._tasks, timeout=grace_s)
+        for live in self.live.values():
+            live.request_cancel(SERVICE_STOPPED)
+        await self._settled()
+
+    async def kill(self) -> None:
+        """Stop what runs at once; each is recorded as cancelled."""
+        self._stopping = True
+        self._wake.set()
+        for task in self._tasks:
+            task.cancel()
+        await self._settled()
+
+    async def _settled(self) -> None:
+        while self._tasks:
+            await asyncio.wait(self._tasks)
