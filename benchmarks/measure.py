@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import statistics
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -36,11 +35,6 @@ def percentile(values: Sequence[float], share: float) -> float:
     """Return the value that `share` (0–1) of `values` do not exceed."""
     ordered = sorted(values)
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
-
-
-def median_of(measure: Any, times: int = 5) -> float:
-    """Return the median of several measurements."""
-    return statistics.median(measure() for _ in range(times))
 
 
 class LoopProbe:

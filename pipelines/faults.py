@@ -11,14 +11,25 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from pipelines.errors import nearest
 from pipelines.wording import found, quoted, suggestion
 from pipelines.yaml_values import KeyPath
 
 
 def faults(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the way (from the section on) and the message of each mistake in a section that `model` refused."""
-    for details in error.errors(include_url=False):
-        yield details["loc"], _message(details, model)
+    """Yield the way (from the section on) and the message of each mistake in a section that `model` refused.
+
+    A key that is missing because it is misspelt is told once, as the misspelling.
+    """
+    found_errors = error.errors(include_url=False)
+    misspelt = {_meant(details["loc"], model) for details in found_errors if details["type"] == "extra_forbidden"}
+    for details in found_errors:
+        if details["type"] != "missing" or details["loc"] not in misspelt:
+            yield details["loc"], _message(details, model)
+
+
+def _meant(loc: KeyPath, model: type[BaseModel]) -> KeyPath:
+    return (*loc[:-1], nearest(str(loc[-1]), _keys(model, loc[:-1])) or "")
 
 
 def _message(details: ErrorDetails, model: type[BaseModel]) -> str:

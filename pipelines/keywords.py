@@ -40,16 +40,21 @@ class Keywords:
     """The parameter of a plain function that is given the item; None for classes."""
 
     def faults(self, kwargs: Mapping[str, Any]) -> Iterator[tuple[str | None, str]]:
-        """Yield keyword (None: the call as a whole) and message for each thing that does not fit."""
+        """Yield keyword (None: the call as a whole) and message for each thing that does not fit.
+
+        A keyword that is missing because it is misspelt is told once, as the misspelling.
+        """
+        meant = set()
         for name, value in kwargs.items():
             if name in self.parameters:
                 yield from _type_faults(name, value, self.parameters[name].annotation)
             elif name == self.item:
                 yield name, f"{quoted(name)} is the item itself; leave it out"
             elif not self.open_ended:
+                meant.add(nearest(name, list(self.parameters)))
                 yield name, f"unknown keyword {quoted(name)}; {suggestion(name, list(self.parameters))}"
         for name, parameter in self.parameters.items():
-            if parameter.default is Parameter.empty and name not in kwargs:
+            if parameter.default is Parameter.empty and name not in kwargs and name not in meant:
                 yield None, f"the keyword {quoted(name)} is missing{_expectation(parameter.annotation)}"
 
 

@@ -22,7 +22,7 @@ from pipelines.definition import (
     SchedulerSection,
     StageDefinition,
 )
-from pipelines.errors import BadSchedule, ConfigError, Problem
+from pipelines.errors import BadSchedule, ConfigError, Problem, nearest
 from pipelines.faults import faults
 from pipelines.model import Params
 from pipelines.registry import Registry
@@ -136,9 +136,11 @@ class _Reading:
             self._tell((), f"found {found(value)}; expected a mapping with the key 'pipelines'")
             return {}
         known = list(PipelinesFile.model_fields)
-        for key in value:
-            if key not in known and not key.startswith("x-"):
-                self._tell((key,), f"unknown key {quoted(key)}; {suggestion(key, known)}")
+        unknown = [key for key in value if key not in known and not key.startswith("x-")]
+        for key in unknown:
+            self._tell((key,), f"unknown key {quoted(key)}; {suggestion(key, known)}")
+        if "pipelines" not in value and "pipelines" not in (nearest(key, known) for key in unknown):
+            self._tell((), "the key 'pipelines' is missing: a mapping of names to pipelines")
         return value
 
     def _scheduler(self, raw: Any, overrides: Mapping[str, Any]) -> SchedulerSection:
@@ -167,10 +169,8 @@ class _Reading:
             return SchedulerSection()
 
     def _pipelines(self, sections: Mapping[str, Any], scheduler: SchedulerSection) -> dict[str, PipelineDefinition]:
-        raw = sections.get("pipelines")
-        if "pipelines" not in sections:
-            self._tell((), "the key 'pipelines' is missing: a mapping of names to pipelines")
-        elif not isinstance(raw, dict):
+        raw = sections.get("pipelines", {})
+        if not isinstance(raw, dict):
             self._tell(("pipelines",), f"found {found(raw)}; expected a mapping of names to pipelines")
         definitions = {}
         for name, each in raw.items() if isinstance(raw, dict) else ():

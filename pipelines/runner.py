@@ -167,9 +167,7 @@ class Runner:
         self, live: LiveRun, log: RunLog, definition: PipelineDefinition | None, outcome: Outcome
     ) -> Run | None:
         run, now = live.run, self._clock()
-        retry_at = definition and next_attempt_at(
-            definition, outcome, run.attempt, max_attempts=run.max_attempts, now=now, random=self._random
-        )
+        retry_at = self._next_attempt_at(run, definition, outcome, now)
         finish = ends.Finish(
             run_id=run.id,
             attempt=run.attempt,
@@ -184,6 +182,15 @@ class Runner:
             return None
         _tell(log, run, outcome, retry_at, now)
         return _as_recorded(run, finish)
+
+    def _next_attempt_at(
+        self, run: Run, definition: PipelineDefinition | None, outcome: Outcome, now: datetime
+    ) -> datetime | None:
+        if definition is None:
+            return None
+        return next_attempt_at(
+            definition, outcome, run.attempt, max_attempts=run.max_attempts, now=now, random=self._random
+        )
 
 
 def _as_recorded(run: Run, finish: ends.Finish) -> Run:

@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -85,7 +86,7 @@ class PipelineScheduler:
 
     async def __aexit__(self, *_: object) -> None:
         """Close everything; what still runs is stopped at once. Call `drain` first to let it finish."""
-        self.timetable.stop()
+        await self.timetable.stop()
         if self._tasks:
             await self._worker.kill()
         for task in self._tasks:
@@ -140,12 +141,12 @@ class PipelineScheduler:
         """Store the file's schedules, retire those that vanished from it, start the clockwork; return all schedules."""
         now = self._clock()
         entries = {entry.id: entry for entry in self.catalog.schedules()}
-        rows = [_row(entry, now) for entry in entries.values()]
+        rows = [_row(entry) for entry in entries.values()]
         stored = await self.writer.call(schedules.sync, schedules.SyncFile(rows=rows, at=now))
         active = [row for row in stored if row.state is ScheduleState.ACTIVE and row.id in entries]
         self.timetable.put(self._scheduled(entries[row.id], row, now) for row in active)
         self.timetable.start()
-        return stored
+        return [_with_next_due(row, entries.get(row.id), now) for row in stored]
 
     def _scheduled(self, entry: ScheduleEntry, row: ScheduleRow, now: datetime) -> Scheduled:
         definition = self.catalog.get(entry.pipeline)
@@ -164,7 +165,7 @@ class PipelineScheduler:
 
     async def drain(self, grace_s: float) -> None:
         """Start nothing more; let running pipelines finish for `grace_s` seconds, then cancel them and record it."""
-        self.timetable.stop()
+        await self.timetable.stop()
         if self._tasks:
             await self._worker.drain(grace_s)
 
@@ -278,7 +279,7 @@ class PipelineScheduler:
             logger.error("no report of run %d of %s in OUTPUT_DIR: %s", run.id, run.pipeline, error)
 
 
-def _row(entry: ScheduleEntry, now: datetime) -> ScheduleRow:
+def _row(entry: ScheduleEntry) -> ScheduleRow:
     return ScheduleRow(
         id=entry.id,
         pipeline=entry.pipeline,
@@ -286,5 +287,10 @@ def _row(entry: ScheduleEntry, now: datetime) -> ScheduleRow:
         timezone=entry.zone,
         words=entry.trigger.words,
         params=entry.params,
-        next_due_at=entry.trigger.next_after(now),
     )
+
+
+def _with_next_due(row: ScheduleRow, entry: ScheduleEntry | None, now: datetime) -> ScheduleRow:
+    if entry is None or row.state is not ScheduleState.ACTIVE:
+        return row
+    return replace(row, next_due_at=entry.trigger.next_after(max(now, row.last_due_at or now)))

@@ -134,9 +134,9 @@ async def run_once(settings: Settings, catalog: Catalog, names: Sequence[str] = 
 
 async def _all_ended(scheduler: PipelineScheduler, ids: Sequence[int]) -> list[Run]:
     """Wait for the runs; a fault of the service itself is raised."""
-    results = asyncio.gather(*(scheduler.wait(run_id) for run_id in ids))
+    results = asyncio.ensure_future(asyncio.gather(*(scheduler.wait(run_id) for run_id in ids)))
     failed = asyncio.create_task(scheduler.failed(), name="watch")
-    await asyncio.wait({asyncio.ensure_future(results), failed}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((results, failed), return_when=asyncio.FIRST_COMPLETED)
     if results.done():
         failed.cancel()
         return await results

@@ -26,34 +26,40 @@ class Settings(BaseSettings):
     )
 
     scheduler_mode: Literal["scheduler", "legacy"] = Field(
-        "scheduler", description="'scheduler' (the service) or 'legacy' (every pipeline once, then exit)"
+        default="scheduler", description="'scheduler' (the service) or 'legacy' (every pipeline once, then exit)"
     )
-    pipelines_config: Path = Field(Path("pipelines.yml"), description="the path of a pipelines file")
+    pipelines_config: Path = Field(default=Path("pipelines.yml"), description="the path of a pipelines file")
     scheduler_db_url: str = Field(
-        DEFAULT_DB_URL, pattern=r"^[a-z][a-z0-9+]*://", description="a database URL such as sqlite:///data/pipecall.db"
+        default=DEFAULT_DB_URL,
+        pattern=r"^[a-z][a-z0-9+]*://",
+        description="a database URL such as sqlite:///data/pipecall.db",
     )
-    scheduler_timezone: str | None = Field(None, description="a time zone such as Europe/Stockholm")
-    scheduler_max_jobs: int | None = Field(None, ge=1, le=1000, description="a whole number from 1 to 1000")
-    scheduler_retry_attempts: int | None = Field(None, ge=1, le=100, description="a whole number from 1 to 100")
+    scheduler_timezone: str | None = Field(default=None, description="a time zone such as Europe/Stockholm")
+    scheduler_max_jobs: int | None = Field(default=None, ge=1, le=1000, description="a whole number from 1 to 1000")
+    scheduler_retry_attempts: int | None = Field(default=None, ge=1, le=100, description="a whole number from 1 to 100")
     scheduler_retry_delay: float | None = Field(
-        None, ge=0, le=86_400, allow_inf_nan=False, description="seconds, from 0 to 86400"
+        default=None, ge=0, le=86_400, allow_inf_nan=False, description="seconds, from 0 to 86400"
     )
     scheduler_drain_s: float = Field(
-        30, ge=0, le=86_400, allow_inf_nan=False, description="seconds that running pipelines get on stop, 0 to 86400"
+        default=30,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="seconds from 0 to 86400",
     )
-    output_dir: Path | None = Field(None, description="a folder for one JSON report per run")
-    plugins_dir: Path | None = Field(None, description="the folder of your own stages")
+    output_dir: Path | None = Field(default=None, description="a folder for one JSON report per run")
+    plugins_dir: Path | None = Field(default=None, description="the folder of your own stages")
     plugins_allow: str = Field(
-        "",
+        default="",
         pattern=r"^\s*([A-Za-z_][\w.]*\s*(,\s*|$))*$",
         description="module names separated by commas, such as my_company.stages,my_lab",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = Field(
-        None, description="DEBUG, INFO, WARNING or ERROR"
+        default=None, description="DEBUG, INFO, WARNING or ERROR"
     )
-    log_format: Literal["text", "json"] = Field("text", description="'text' or 'json'")
+    log_format: Literal["text", "json"] = Field(default="text", description="'text' or 'json'")
     worker_max_runs: int = Field(
-        100, ge=1, le=1_000_000, description="runs after which a worker process is replaced, from 1 to 1000000"
+        default=100, ge=1, le=1_000_000, description="runs after which a worker process is replaced, from 1 to 1000000"
     )
 
     @property

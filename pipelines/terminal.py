@@ -49,7 +49,7 @@ def span(duration: timedelta) -> str:
     """Return a duration in its two largest units: `3 d 4 h`, `2 min 5 s`, `41 s`."""
     seconds = max(round(duration.total_seconds()), 0)
     units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-    parts = []
+    parts: list[tuple[int, str]] = []
     for name, size in units:
         count, seconds = divmod(seconds, size)
         if count or parts:

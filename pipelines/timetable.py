@@ -7,12 +7,14 @@ coalescing are off: what was due is worked out from each schedule's last handled
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from apscheduler.executors.debug import DebugExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -60,9 +62,12 @@ class Timetable:
         self._queued = queued
         self._clock = clock
         self._groups: dict[str, Group] = {}
+        self._firing: dict[str, asyncio.Task[None]] = {}
         self._keys: dict[str, str] = {}
         self._apscheduler = AsyncIOScheduler(
-            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+            timezone=UTC,
+            executors={"default": DebugExecutor()},  # calls our jobs where they are due; they only start a task
+            job_defaults={"misfire_grace_time": None, "coalesce": True},
         )
 
     def start(self) -> None:
@@ -70,10 +75,12 @@ class Timetable:
         self._apscheduler.add_job(_wake_up, interval(NAP, "UTC"), id="wake-up")
         self._apscheduler.start()
 
-    def stop(self) -> None:
-        """Let nothing become due any more."""
+    async def stop(self) -> None:
+        """Let nothing become due any more; what is being recorded is recorded."""
         if self._apscheduler.running:
             self._apscheduler.shutdown(wait=False)
+        if self._firing:
+            await asyncio.wait(self._firing.values())
 
     def put(self, schedules: Iterable[Scheduled]) -> None:
         """Put schedules on the timetable, or replace those of the same id."""
@@ -96,7 +103,7 @@ class Timetable:
         job = self._apscheduler.get_job(trigger.key)
         if job is None:
             self._apscheduler.add_job(
-                self._fire, trigger, args=[trigger.key], id=trigger.key, name=trigger.words, next_run_time=due_at
+                self._ring, trigger, args=[trigger.key], id=trigger.key, name=trigger.words, next_run_time=due_at
             )
         elif due_at < job.next_run_time:
             job.modify(next_run_time=due_at)
@@ -113,20 +120,39 @@ class Timetable:
             with contextlib.suppress(JobLookupError):  # a trigger that never fires again has no job any more
                 self._apscheduler.remove_job(key)
 
+    def _ring(self, key: str) -> None:
+        """Have what is due recorded by a task of our own, as APScheduler cancels its own when it is shut down.
+
+        A trigger that rings while its task still works needs no second one: the task looks again before it ends.
+        """
+        if key not in self._firing:
+            self._firing[key] = task = asyncio.create_task(self._fire(key), name=f"timetable {key}")
+            task.add_done_callback(lambda done: self._fired(key, done))
+
+    def _fired(self, key: str, task: asyncio.Task[None]) -> None:
+        del self._firing[key]
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("what was due could not be recorded; it is tried again", exc_info=task.exception())
+
     async def _fire(self, key: str) -> None:
-        """Record all that is due now for the schedules of one trigger, slice by slice."""
-        group = self._groups.get(key)
-        if group is None:
-            return
+        """Record all that is due for the schedules of one trigger, until nothing is."""
+        while (group := self._groups.get(key)) is not None and await self._record_due(group):
+            pass
+
+    async def _record_due(self, group: Group) -> bool:
+        """Record what is due now, slice by slice; tell whether there was anything."""
         now = self._clock()
+        found = False
         waiting: list[tuple[Scheduled, occurrences.Due]] = []
         for pair in _due_now(group, now):
+            found = True
             waiting.append(pair)
             if len(waiting) == SLICE:
                 await self._record(waiting)
                 waiting = []
         if waiting:
             await self._record(waiting)
+        return found
 
     async def _record(self, due: Sequence[tuple[Scheduled, occurrences.Due]]) -> None:
         await self._writer.call(occurrences.record_slices, [row for _, row in due])
@@ -169,5 +195,5 @@ def _new_run(scheduled: Scheduled, due_at: datetime) -> NewRun:
     )
 
 
-async def _wake_up() -> None:
+def _wake_up() -> None:
     """Do nothing: being due is what makes APScheduler read the clock and look at the other jobs."""

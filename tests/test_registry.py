@@ -239,7 +239,7 @@ def test_no_folder(tmp_path):
     ("path", "kwargs", "count"),
     [
         ("shop_r.Prices", {"region": "eu", "limit": 3}, 0),
-        ("shop_r.Prices", {"regoin": "eu", "limit": "3"}, 3),
+        ("shop_r.Prices", {"regoin": "eu", "limit": "3"}, 2),
         ("shop_r.Foreign", {}, 0),
         ("shop_r.Foreign", {"x": 1}, 1),
         ("shop_r.Unfinished", {}, 1),

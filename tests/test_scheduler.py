@@ -80,7 +80,7 @@ async def ended(project: Project, name: str, **params: object):
         attempts = await scheduler.reader.read(history.attempts, run.id)
     async with project.scheduler() as scheduler:  # closing the first has written all log lines
         lines = await scheduler.reader.read(logs.tail, run.id, 100)
-    return run, [attempt.state for attempt in attempts], [line.text for line in lines]
+    return run, [attempt.state for attempt in attempts], [line.text for _, line in lines]
 
 
 async def test_a_run_is_recorded_with_all_its_facts(stages):
@@ -275,7 +275,7 @@ async def down_for(project: Project, pause: timedelta):
         await scheduler.start(only=[])
         await scheduler.start_timetable()
         while True:
-            found = await scheduler.reader.read(history.occurrences, "p", None, 2000)
+            found = await scheduler.reader.read(history.occurrences, schedule_id="p", limit=2000)
             if any(each.outcome is OccurrenceOutcome.RUN for each in found):
                 return sorted(found, key=lambda each: each.due_at)
 
@@ -324,4 +324,4 @@ async def test_schedule_parameters_go_over_the_pipelines(stages):
     body = "params: {a: 1, b: 1}, schedule: {cron: '* * * * *', params: {b: 2}}, chain: [stages.numbers]"
     stages.write(pipelines(p=body))
     await down_for(stages, timedelta(minutes=1))
-    assert [('{"a": 1, "b": 2}',)] == stages.query("SELECT params FROM runs")
+    assert [('{"a":1,"b":2}',)] == stages.query("SELECT params FROM runs")

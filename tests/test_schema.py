@@ -136,7 +136,7 @@ PIPELINES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(PIPELINES)
 def test_models_accept_no_more_than_the_schema(pipeline):
     """What the models accept, the schema does too: no valid file is marked in an editor."""

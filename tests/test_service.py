@@ -94,8 +94,8 @@ def test_main_runs_only_what_is_named(tools):
 def test_main_refuses_an_unknown_name(tools):
     """A name that is not in the file is refused with the nearest one, and nothing is run."""
     tools.write(TWO)
-    done = tools.run("main.py", "gud")
-    assert (2, "no pipeline is called 'gud'; did you mean 'good'?\n", "") == (
+    done = tools.run("main.py", "goood")
+    assert (2, "no pipeline is called 'goood'; did you mean 'good'?\n", "") == (
         done.returncode,
         done.stderr,
         done.stdout,

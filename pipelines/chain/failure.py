@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from pipelines.errors import PipecallError, RetryLater, Skip
@@ -75,7 +74,7 @@ def message_of(error: BaseException) -> str:
 
 def short_traceback(error: BaseException) -> str:
     """Return the traceback from the user's own first line on, at most 20 lines, the causes each in one line."""
-    stack = _frames(error.__traceback__) or _frames(error.__cause__ and error.__cause__.__traceback__)
+    stack = _frames(error) or _frames(error.__cause__)
     lines = [line for entry in stack.format() for line in entry.rstrip("\n").split("\n")]
     if isinstance(error, SyntaxError):
         lines += [
@@ -92,11 +91,13 @@ def short_traceback(error: BaseException) -> str:
 
 def clean(text: str) -> str:
     """Make text fit for any database and terminal: no NUL, no half characters."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _frames(trace: TracebackType | None) -> traceback.StackSummary:
-    stack = traceback.extract_tb(trace)
+def _frames(error: BaseException | None) -> traceback.StackSummary:
+    stack = traceback.extract_tb(error.__traceback__ if error is not None else None)
     return traceback.StackSummary.from_list([frame for frame in stack if not frame.filename.startswith(MACHINERY)])
 
 

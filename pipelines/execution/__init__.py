@@ -1,8 +1,8 @@
-"""Where chains run: in worker processes (`process`, the default), in threads (`thread`), or in the service's own event
-loop (`inline`), all with the one signature of `Executor`.
+"""Where chains run: worker processes (the default), threads, or the service's own event loop, behind one `Executor`.
 
-`protocol` has what they share, `process_worker` the service's end of a worker process, `worker_process` and `channel`
-the other end, `wire` what goes between them, `lines` and `output` what a run logs and prints.
+`inline`, `thread` and `process` are the places, `protocol` has what they share. `process_worker` is the service's end
+of a worker process, `worker_process` and `channel` are the other end, `wire` is what goes between them,
+`system_process` starts and kills; `lines` and `output` are what a run logs and prints.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pipelines.execution.inline import InlineExecutor
 from pipelines.execution.process import ProcessExecutor
-from pipelines.execution.process_worker import WorkerArguments
 from pipelines.execution.protocol import Executor, Listener
+from pipelines.execution.system_process import WorkerArguments
 from pipelines.execution.thread import ThreadExecutor
 from pipelines.model import ExecutorKind
 from pipelines.registry import Registry

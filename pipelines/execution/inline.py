@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 from pipelines.chain import Chain, StageBuilder
 from pipelines.execution.lines import FLUSH_EVERY_S, Lines, RunLogHandler
 from pipelines.execution.protocol import Listener, ListenerPort, Stop, supervise
-from pipelines.model import Job, LogLine, Outcome, RunState
+from pipelines.model import Job, Outcome, RunState
 
 COUNTS_EVERY = 5
 """Counts are told with every fifth flush of the log."""
@@ -62,31 +61,39 @@ class InlineExecutor:
 
 async def reported(chain: Chain, job: Job, listener: Listener) -> Outcome:
     """Run a chain in this loop and tell the listener what it logs and counts; cancelled, say so in the outcome."""
-    lines = Lines()
-    with RunLogHandler(job.run_id, job.pipeline, lines.add):
-        teller = asyncio.create_task(_tell(chain, lines, listener), name=f"report of run {job.run_id}")
+    report = _Report(chain, listener)
+    with RunLogHandler(job.run_id, job.pipeline, report.lines.add):
         try:
             return await chain.run()
         except asyncio.CancelledError:
             return Outcome(state=RunState.CANCELLED, stages=chain.counts(), messages=chain.messages)
         finally:
-            teller.cancel()
-            with suppress(asyncio.CancelledError):
-                await teller
-            flush(lines.take(), listener)
+            report.end()
 
 
-async def _tell(chain: Chain, lines: Lines, listener: Listener) -> None:
-    flushes = 0
-    while True:
-        await asyncio.sleep(FLUSH_EVERY_S)
-        flushes += 1
-        flush(lines.take(), listener)
-        if flushes % COUNTS_EVERY == 0:
-            listener.stages(chain.counts())
+class _Report:
+    """Tells a listener every now and then what its chain did. A timer, as a task would cost half a short run."""
 
+    def __init__(self, chain: Chain, listener: Listener) -> None:
+        self.lines = Lines()
+        self._chain = chain
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._flushes = 0
+        self._timer = self._loop.call_later(FLUSH_EVERY_S, self._tell)
 
-def flush(lines: list[LogLine], listener: Listener) -> None:
-    """Hand on lines if there are any."""
-    if lines:
-        listener.log(lines)
+    def end(self) -> None:
+        """Tell the rest."""
+        self._timer.cancel()
+        self._flush()
+
+    def _tell(self) -> None:
+        self._timer = self._loop.call_later(FLUSH_EVERY_S, self._tell)
+        self._flush()
+        self._flushes += 1
+        if self._flushes % COUNTS_EVERY == 0:
+            self._listener.stages(self._chain.counts())
+
+    def _flush(self) -> None:
+        if lines := self.lines.take():
+            self._listener.log(lines)

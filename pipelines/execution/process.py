@@ -6,11 +6,14 @@ How many there are, and which of them a run gets, is decided here; `process_work
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
 from time import monotonic
+from typing import Any
 
-from pipelines.execution.process_worker import Worker, WorkerArguments
+from pipelines.execution.process_worker import Worker
 from pipelines.execution.protocol import Listener
+from pipelines.execution.system_process import WorkerArguments
 from pipelines.model import Job, Outcome, RunError, RunState
 
 WARM = 2
@@ -33,6 +36,7 @@ class ProcessExecutor:
         self._max_runs = max_runs_per_worker
         self._close_s = close_s
         self._slots = asyncio.Semaphore(processes)
+        self._spawning = asyncio.Lock()
         self._idle: list[Worker] = []
         self._workers: set[Worker] = set()
         self._chores: set[asyncio.Task[None]] = set()
@@ -98,11 +102,17 @@ class ProcessExecutor:
             cancelled.cancel()
 
     async def _worker(self) -> Worker:
+        if (worker := self._idle_worker()) is not None:
+            return worker
+        async with self._spawning:
+            return self._idle_worker() or await self._spawn()
+
+    def _idle_worker(self) -> Worker | None:
         while self._idle:
             worker = self._idle.pop()
             if worker.usable:
                 return worker
-        return await self._spawn()
+        return None
 
     async def _spawn(self) -> Worker:
         worker = await Worker.spawn(self._arguments)
@@ -117,7 +127,7 @@ class ProcessExecutor:
             self._idle.remove(worker)
 
     def _give_back(self, worker: Worker) -> None:
-        if worker.usable and worker.runs < self._max_runs:
+        if worker.usable and worker.runs < self._max_runs and len(self._idle) < self._processes:
             worker.idle_since = monotonic()
             self._idle.append(worker)
             return
@@ -127,8 +137,10 @@ class ProcessExecutor:
 
     async def _spare(self) -> None:
         """Have a warm process ready in place of one that was used up."""
-        with suppress(OSError):  # the next run tries again, and tells
-            self._idle.append(await self._spawn())
+        async with self._spawning:
+            with suppress(OSError):  # the next run tries again, and tells
+                if not self._idle:
+                    self._idle.append(await self._spawn())
 
     async def _look_after_idle(self) -> None:
         while True:
@@ -141,8 +153,8 @@ class ProcessExecutor:
             self._idle.remove(worker)
             worker.retire()
 
-    def _do(self, chore: object, name: str) -> None:
-        task = asyncio.create_task(chore, name=name)  # type: ignore[arg-type]  # always a coroutine
+    def _do(self, chore: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(chore, name=name)
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
 

@@ -6,22 +6,14 @@ How many there are is `process`'s business; what goes on inside is `worker_proce
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
 import secrets
-import signal
-import socket
-import sys
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pipelines.chain.failure import failed, message_of
-from pipelines.execution.output import Output
 from pipelines.execution.protocol import Listener, Stop, supervise
+from pipelines.execution.system_process import Started, WorkerArguments, cause_of_death, kill_group, start
 from pipelines.execution.wire import (
     BadFrame,
     Frame,
@@ -36,26 +28,11 @@ from pipelines.model import Job, Outcome, RunError, RunState, StageCount
 
 logger = logging.getLogger(__name__)
 
-MODULE = "pipelines.execution.worker_process"
 MARK_S = 1.0
 """So long the end of a run's output is waited for. In seconds."""
 LAST_FRAMES_S = 0.5
 """So long frames and output of a process that has died are waited for. In seconds."""
 READ_LIMIT = 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerArguments:
-    """What every worker process is told at its start: the plugins folder (None: none) and the allowed modules."""
-
-    plugins: Path | None
-    allow: tuple[str, ...]
-
-    def line(self, socket_number: int) -> str:
-        """Return the one argument of `worker_process`."""
-        plugins = str(self.plugins) if self.plugins is not None else None
-        given = {"socket": socket_number, "parent": os.getpid(), "plugins": plugins, "allow": self.allow}
-        return json.dumps(given)
 
 
 class _Attempt:
@@ -81,14 +58,14 @@ class _Attempt:
 class Worker:
     """One worker process. `runs` counts what it was given; `usable` is False once it must not be given more."""
 
-    def __init__(self, process: asyncio.subprocess.Process, output: Output, output_transport: asyncio.ReadTransport):
+    def __init__(self, started: Started) -> None:
         """Follow a process that was just started; use `spawn`."""
         self.runs = 0
         self.usable = True
         self.idle_since = 0.0
-        self._process = process
-        self._output = output
-        self._output_transport = output_transport
+        self._process = started.process
+        self._output = started.output
+        self._output_transport = started.output_transport
         self._attempt: _Attempt | None = None
         self._why: str | None = None
         self._answers: set[asyncio.Task[None]] = set()
@@ -103,34 +80,11 @@ class Worker:
         Raises:
             OSError: the system does not start another process.
         """
-        ours, theirs = socket.socketpair()
-        read_end, write_end = os.pipe()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                MODULE,
-                arguments.line(theirs.fileno()),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=write_end,
-                stderr=write_end,
-                pass_fds=(theirs.fileno(),),
-                env=_environment(),
-                start_new_session=True,
-            )
-        except BaseException:
-            ours.close()
-            os.close(read_end)
-            raise
-        finally:
-            theirs.close()
-            os.close(write_end)
-        loop = asyncio.get_running_loop()
-        transport, output = await loop.connect_read_pipe(Output, os.fdopen(read_end, "rb", 0))
-        worker = cls(process, output, transport)
-        reader, worker._writer = await asyncio.open_unix_connection(sock=ours, limit=READ_LIMIT)
-        worker._reading = asyncio.create_task(worker._read(reader), name=f"worker {process.pid} frames")
-        worker._reaping = asyncio.create_task(worker._reap(), name=f"worker {process.pid} end")
+        started = await start(arguments)
+        worker = cls(started)
+        reader, worker._writer = await asyncio.open_unix_connection(sock=started.socket, limit=READ_LIMIT)
+        worker._reading = asyncio.create_task(worker._read(reader), name=f"worker {worker.pid} frames")
+        worker._reaping = asyncio.create_task(worker._reap(), name=f"worker {worker.pid} end")
         return worker
 
     @property
@@ -182,7 +136,7 @@ class Worker:
         """Kill the process and all that its stages started; `why` is told to the run it was busy with."""
         self.usable = False
         self._why = self._why or why
-        _kill_group(self._process)
+        kill_group(self._process)
 
     def retire(self) -> None:
         """Let an idle process end: it does when its socket is closed."""
@@ -248,7 +202,7 @@ class Worker:
         code = await self._process.wait()
         self.usable = False
         await asyncio.wait((self._reading, self._output.closed), timeout=LAST_FRAMES_S)
-        _kill_group(self._process)
+        kill_group(self._process)
         self._reading.cancel()
         if self._attempt is not None:
             self._attempt.died(self._why or cause_of_death(code), self._output.tail())
@@ -262,21 +216,6 @@ class Worker:
             await self._writer.wait_closed()
 
 
-def cause_of_death(code: int) -> str:
-    """Say in words how a process ended, given its return code; negative ones are signals."""
-    if code >= 0:
-        return f"the stage ended its process with exit code {code} (os._exit or sys.exit)"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    hints = {
-        "SIGKILL": ": perhaps the system ran out of memory",
-        "SIGSEGV": ": a library written in C made a mistake; the lines below say where",
-    }
-    return f"killed by {name}{hints.get(name, '')}"
-
-
 async def _asked(frame: Frame, listener: Listener) -> Any:
     collection = str(frame["collection"])
     if frame["what"] == "lookup":
@@ -284,19 +223,3 @@ async def _asked(frame: Frame, listener: Listener) -> Any:
     if frame["what"] == "scan":
         return list(await listener.scan(collection, str(frame["after"]), int(frame["limit"])))
     raise BadFrame(f"a question for {frame['what']!r}; known are lookup and scan")
-
-
-def _environment() -> dict[str, str]:
-    """Let the child find this package wherever it was imported from."""
-    home = str(Path(__file__).parents[2])
-    paths: Sequence[str] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([home, *(path for path in paths if path != home)])}
-
-
-def _kill_group(process: asyncio.subprocess.Process) -> None:
-    # The process leads its own session, so its group is all that it started.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            process.kill()

@@ -45,7 +45,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 -- the interface's
         """Return the same instant, in UTC."""
         if value is None:
             return None
@@ -58,7 +58,7 @@ class PlainText(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 -- the interface's
         """Return the text as it can be stored."""
         return None if value is None else _UNSTORABLE.sub("\ufffd", value)
 
@@ -83,11 +83,11 @@ class ExactText(TypeDecorator[str]):
         """PostgreSQL would sort by its locale."""
         return dialect.type_descriptor(Text(collation="C") if dialect.name == "postgresql" else Text())
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 -- the interface's
         """Escape what the databases refuse."""
         return None if value is None else escaped(value)
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 -- as above
         """Undo the escape."""
         return None if value is None else unescaped(value)
 
@@ -157,7 +157,7 @@ _postgresql: Callable[..., Any] = compiles(AnyOf, "postgresql")
 @_sqlite
 def _any_of_sqlite(element: AnyOf, compiler: SQLCompiler, **kw: Any) -> str:
     column, values = _parts(element, compiler, **kw)
-    return f"{column} IN (SELECT value FROM json_each({values}))"
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 -- both parts are compiled expressions
 
 
 @_postgresql

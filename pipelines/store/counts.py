@@ -1,5 +1,7 @@
-"""How many runs of each pipeline ended in which state: kept in the transaction that ends them, so that statistics over a
-million runs read a handful of rows. Reading them is in `history`.
+"""How many runs of each pipeline ended in which state.
+
+Kept in the transaction that ends them, so that statistics over a million runs read a handful of rows. Reading them is
+in `history`.
 """
 
 from __future__ import annotations

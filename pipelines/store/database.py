@@ -209,8 +209,8 @@ def _behind(conn: Connection, scripts: ScriptDirectory) -> bool:
     if unknown := present - known:
         raise SchemaTooNew(
             f"{_shown(conn.engine.url)}: its schema is version {', '.join(sorted(unknown))}, this program knows up to "
-            f"{scripts.get_current_head()}: a newer Pipecall wrote it. Nothing was changed. Update this program, or name "
-            "another database in SCHEDULER_DB_URL"
+            f"{scripts.get_current_head()}: a newer Pipecall wrote it. Nothing was changed. Update this program, or "
+            "name another database in SCHEDULER_DB_URL"
         )
     return present != set(scripts.get_heads())
 

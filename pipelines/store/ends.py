@@ -1,7 +1,7 @@
-"""Runs that end: with an attempt's outcome, by being cancelled while they wait, or because the service died under them.
+"""Runs that end: with an attempt's outcome, by being cancelled while they wait, or because the service died.
 
-An end counts only for the attempt that is running now (the fence): a claimer that was given up, frozen or replaced cannot
-write over what came after it. All that an end brings along, counts, stages, durable state, messages, is in its
+An end counts only for the attempt that is running now (the fence): a claimer that was given up, frozen or replaced
+cannot write over what came after it. All that an end brings along, counts, stages, durable state, messages, is in its
 transaction.
 """
 
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, insert, null, select, update
+from sqlalchemy import BindParameter, Connection, Select, bindparam, func, insert, null, select, update
 
 from pipelines.model import RETRYABLE_STATES, Outcome, RunState
 from pipelines.store import counts, outbox, state
 from pipelines.store.columns import any_of
-from pipelines.store.rows import of_error
+from pipelines.store.rows import AnyRow, of_error
 from pipelines.store.schema import attempts, in_states, runs, stages
 
 DIED = "the service died under it"
@@ -76,7 +76,7 @@ _ALL_RUNNING = (
     .order_by(runs.c.id)
     .with_for_update()
 )
-_ERROR = {name: bindparam(name) for name in of_error(None)}
+_ERROR: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in of_error(None)}
 _END_RUN = (
     update(runs)
     .where(runs.c.id == bindparam("of"))
@@ -142,7 +142,7 @@ def recover(conn: Connection, starts: Sequence[Recover]) -> list[tuple[int, int]
     return [_recover(conn, start) for start in starts]
 
 
-def _claimed(running: dict[int, Row[Any]], end: Finish) -> Row[Any] | None:
+def _claimed(running: dict[int, AnyRow], end: Finish) -> AnyRow | None:
     """Take the run out of `running` if it is this attempt that runs; a second end of the same one finds nothing."""
     row = running.get(end.run_id)
     return running.pop(end.run_id) if row is not None and row.attempt == end.attempt else None
@@ -215,7 +215,7 @@ def _recover(conn: Connection, start: Recover) -> tuple[int, int]:
     return len(running) - len(crashed), len(crashed)
 
 
-def _set(conn: Connection, changes: Sequence[tuple[Row[Any], RunState, str | None, datetime | None]]) -> None:
+def _set(conn: Connection, changes: Sequence[tuple[AnyRow, RunState, str | None, datetime | None]]) -> None:
     """Put runs into a state without an outcome of their own; `None` for the end of one that goes on."""
     rows = [{"of": row.id, "next_state": to.value, "why": why, "over_at": over_at} for row, to, why, over_at in changes]
     if rows:

@@ -1,5 +1,7 @@
-"""What there is to know about runs and occurrences, read only. None of it slows down with a million runs: each question
-has an index that answers it newest first, and counts are kept as runs end.
+"""What there is to know about runs and occurrences, read only.
+
+None of it slows down with a million runs: each question has an index that answers it newest first, and counts are kept
+as runs end.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, select
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from pipelines.model import (
     Attempt,
@@ -22,7 +24,7 @@ from pipelines.model import (
 )
 from pipelines.store import schema
 from pipelines.store.columns import any_of
-from pipelines.store.rows import to_attempt, to_occurrence, to_run, to_stage
+from pipelines.store.rows import AnyRow, to_attempt, to_occurrence, to_run, to_stage
 from pipelines.store.schema import in_states
 
 _RUN = select(schema.runs).where(schema.runs.c.id == bindparam("of"))
@@ -94,7 +96,7 @@ def stats(conn: Connection, pipeline: str | None = None) -> list[PipelineStats]:
     newest error there was, `last_ended_at` the end of the last run that was executed.
     """
     found = _COUNTS if pipeline is None else _COUNTS.where(schema.run_counts.c.pipeline == pipeline)
-    return [_stats(name, list(rows)) for name, rows in groupby(conn.execute(found), key=lambda row: str(row.pipeline))]
+    return [_stats(name, list(rows)) for name, rows in groupby(conn.execute(found), key=_pipeline)]
 
 
 def occurrences(
@@ -124,7 +126,7 @@ def queue_depth(conn: Connection) -> int:
     return int(conn.execute(_QUEUE_DEPTH).scalar_one())
 
 
-def _stats(pipeline: str, rows: Iterable[Row[Any]]) -> PipelineStats:
+def _stats(pipeline: str, rows: Iterable[AnyRow]) -> PipelineStats:
     by_state = {RunState(row.state): row for row in rows}
     counted = {state: int(row.counted) for state, row in by_state.items()}
     succeeded = counted.get(RunState.SUCCEEDED, 0)
@@ -143,6 +145,10 @@ def _stats(pipeline: str, rows: Iterable[Row[Any]]) -> PipelineStats:
     )
 
 
-def _ended_at(row: Row[Any]) -> datetime:
+def _pipeline(row: AnyRow) -> str:
+    return str(row.pipeline)
+
+
+def _ended_at(row: AnyRow) -> datetime:
     ended_at: datetime = row.last_ended_at
     return ended_at

@@ -1,5 +1,7 @@
-"""Due instants become runs, each exactly once: the row of the occurrence and the row of its run go in one transaction,
-and the primary key of the first refuses whoever comes second. Reading occurrences is in `history`.
+"""Due instants become runs, each exactly once.
+
+The row of the occurrence and the row of its run go in one transaction, and the primary key of the first refuses whoever
+comes second. Reading occurrences is in `history`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""From rows to the frozen values of `pipelines.model` and back; the only place that knows the columns' order by name."""
+"""From rows to the frozen values of `pipelines.model`, and back. What is read and written is said elsewhere."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Row
 
@@ -21,8 +21,10 @@ from pipelines.model import (
     StartedBy,
 )
 
+AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 
-def to_run(row: Row[Any]) -> Run:
+
+def to_run(row: AnyRow) -> Run:
     """Return the run that a row of `runs` tells of."""
     return Run(
         id=row.id,
@@ -47,7 +49,7 @@ def to_run(row: Row[Any]) -> Run:
     )
 
 
-def to_error(row: Row[Any]) -> RunError | None:
+def to_error(row: AnyRow) -> RunError | None:
     """Return the error of a run or an attempt, or None when it had none."""
     if row.error_type is None:
         return None
@@ -78,7 +80,7 @@ def of_new_run(new: NewRun) -> dict[str, Any]:
     }
 
 
-def to_attempt(row: Row[Any]) -> Attempt:
+def to_attempt(row: AnyRow) -> Attempt:
     """Return the attempt that a row of `attempts` tells of."""
     return Attempt(
         run_id=row.run_id,
@@ -91,17 +93,17 @@ def to_attempt(row: Row[Any]) -> Attempt:
     )
 
 
-def to_stage(row: Row[Any]) -> StageCount:
+def to_stage(row: AnyRow) -> StageCount:
     """Return the counts that a row of `stages` tells of."""
     return StageCount(row.position, row.name, row.items_in, row.items_out, row.busy_s)
 
 
-def to_line(row: Row[Any]) -> LogLine:
+def to_line(row: AnyRow) -> LogLine:
     """Return the line that a row of `logs` tells of."""
     return LogLine(row.at, row.level, row.source, row.text)
 
 
-def to_schedule(row: Row[Any]) -> ScheduleRow:
+def to_schedule(row: AnyRow) -> ScheduleRow:
     """Return the schedule that a row of `schedules` tells of."""
     return ScheduleRow(
         id=row.id,
@@ -131,6 +133,6 @@ def of_schedule(schedule: ScheduleRow) -> dict[str, Any]:
     }
 
 
-def to_occurrence(row: Row[Any]) -> Occurrence:
+def to_occurrence(row: AnyRow) -> Occurrence:
     """Return the occurrence that a row of `occurrences` tells of."""
     return Occurrence(row.schedule_id, row.due_at, OccurrenceOutcome(row.outcome), row.run_id, row.reason)

@@ -1,5 +1,6 @@
-"""Runs on their way: asked for, and claimed by a worker. How due instants become runs is in `occurrences`, how runs end
-in `ends`, and reading them in `history`.
+"""Runs on their way: asked for, and claimed by a worker.
+
+How due instants become runs is in `occurrences`, how runs end in `ends`, and reading them in `history`.
 
 Limits: a pipeline never has more runs at work than `max_instances`, where a run that waits for its next attempt keeps
 its place. A claim takes the oldest run that has room, so one pipeline at its limit never holds up the others.
@@ -13,12 +14,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, insert, literal, null, select, text, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, literal, null, select, text, update
 
 from pipelines.model import NewRun, Run, RunState, utcnow
 from pipelines.store import counts
 from pipelines.store.columns import any_of
-from pipelines.store.rows import of_new_run, to_run
+from pipelines.store.rows import AnyRow, of_new_run, to_run
 from pipelines.store.schema import attempts, in_states, runs
 
 _CLAIM_LOCK = 7_306_002
@@ -155,7 +156,7 @@ def _claim(conn: Connection, wish: Claim) -> list[Run]:
     return taken
 
 
-def _waiting(conn: Connection, wish: Claim, page: int) -> list[Row[Any]]:
+def _waiting(conn: Connection, wish: Claim, page: int) -> list[AnyRow]:
     asked = {"page": page, "only": wish.only}
     only = wish.only is not None
     fresh = conn.execute(_FRESH[only], asked).all()
@@ -163,7 +164,7 @@ def _waiting(conn: Connection, wish: Claim, page: int) -> list[Row[Any]]:
     return sorted((*fresh, *again), key=lambda row: row.id)
 
 
-def _with_room(found: Sequence[Row[Any]], wanted: int) -> list[int]:
+def _with_room(found: Sequence[AnyRow], wanted: int) -> list[int]:
     """Choose the oldest, minding that each that is chosen takes a place from the later ones of its pipeline."""
     chosen: list[int] = []
     started: Counter[str] = Counter()
@@ -193,4 +194,5 @@ def _attempt(run: Run, now: datetime) -> Mapping[str, Any]:
 
 def next_wake(conn: Connection) -> datetime | None:
     """Return when the next run may make its next attempt; None when none waits for one."""
-    return conn.execute(_NEXT_WAKE).scalar_one()
+    earliest: datetime | None = conn.execute(_NEXT_WAKE).scalar_one()
+    return earliest

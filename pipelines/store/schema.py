@@ -88,7 +88,9 @@ def in_states(*states: RunState) -> ColumnClause[Any]:
     return literal_column(f"({own} AND runs.{kind})")
 
 
-_live, _over, _queued = literal_column(LIVE), literal_column(OVER), literal_column(QUEUED)
+_live: ColumnClause[Any] = literal_column(LIVE)
+_over: ColumnClause[Any] = literal_column(OVER)
+_queued: ColumnClause[Any] = literal_column(QUEUED)
 Index(
     "runs_live",
     runs.c.state,

@@ -29,6 +29,8 @@ WAITS: dict[str, dict[str, Any]] = {
     "psycopg2": {"connect_timeout": 10},
 }
 """By driver, the seconds to wait for another writer of the file, or for the server to answer at all."""
+AGAIN_S = 0.1
+"""Seconds from one interrupt to the next."""
 INTERRUPT_S = 5.0
 """Seconds that a server gets to take note of a cancel."""
 
@@ -86,11 +88,7 @@ class Database:
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            stopping = asyncio.get_running_loop().run_in_executor(None, self._interrupt)
-            await asyncio.wait([stopping])
-            await asyncio.wait([future])
-            # Looked at, so that asyncio does not complain; the cancel is what counts.
-            _ = (stopping.exception(), future.exception())
+            await self._stop(future)
             raise
 
     def _run(self, work: Callable[[Connection], T]) -> T:
@@ -126,6 +124,16 @@ class Database:
             Path(name).parent.mkdir(parents=True, exist_ok=True)
         elif not Path(name).exists():
             raise SqlRefused(f"{self._name}: there is no such file; a path is relative to {Path.cwd()}")
+
+    async def _stop(self, future: asyncio.Future[Any]) -> None:
+        """Interrupt until the thread is done: a statement that begins a moment after an interrupt is not hit by it."""
+        while not future.done():
+            stopping = asyncio.get_running_loop().run_in_executor(None, self._interrupt)
+            await asyncio.wait([stopping])
+            # Looked at, so that asyncio does not complain; the cancel is what counts, not why it took long.
+            stopping.exception()
+            await asyncio.wait([future], timeout=AGAIN_S)
+        future.exception()
 
     def _interrupt(self) -> None:
         if hasattr(self._driver, "interrupt"):

@@ -1,0 +1,51 @@
+"""Frozen values that cross the borders between modules: runs, attempts, counts, messages, occurrences.
+
+All datetimes are aware and UTC. Plain floats that are durations end in `_s` (seconds). Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from pipelines.model.base import JSON, Params, utcnow
+from pipelines.model.jobs import CollectionChange, ExecutorKind, Job, Message, Outcome, StageSpec, StateChange
+from pipelines.model.runs import (
+    LIVE_STATES,
+    RETRYABLE_STATES,
+    Attempt,
+    LogLine,
+    NewRun,
+    PipelineStats,
+    Run,
+    RunError,
+    RunState,
+    StageCount,
+    StartedBy,
+)
+from pipelines.model.schedules import Occurrence, OccurrenceOutcome, ScheduleRow, ScheduleState
+
+__all__ = [
+    "JSON",
+    "LIVE_STATES",
+    "RETRYABLE_STATES",
+    "Attempt",
+    "CollectionChange",
+    "ExecutorKind",
+    "Job",
+    "LogLine",
+    "Message",
+    "NewRun",
+    "Occurrence",
+    "OccurrenceOutcome",
+    "Outcome",
+    "Params",
+    "PipelineStats",
+    "Run",
+    "RunError",
+    "RunState",
+    "ScheduleRow",
+    "ScheduleState",
+    "StageCount",
+    "StageSpec",
+    "StartedBy",
+    "StateChange",
+    "utcnow",
+]

@@ -1,0 +1,60 @@
+"""Schedules and the instants at which they are due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pipelines.model.base import Params
+
+
+class ScheduleState(StrEnum):
+    """Active: it fires. Paused: it does not, until resumed. Retired: its pipeline or entry vanished from the file."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRow:
+    """One schedule as the store knows it.
+
+    `spec` is the schedule's definition as JSON, `words` its description for people, `source` where it came from
+    (`file`, `chat`, `api`, …). `last_due_at` is the newest instant that was handled, whatever became
+    of it; `next_due_at` is worked out when asked for, never stored.
+    """
+
+    id: str
+    pipeline: str
+    spec: Mapping[str, Any]
+    timezone: str
+    words: str
+    source: str = "file"
+    state: ScheduleState = ScheduleState.ACTIVE
+    params: Params = field(default_factory=dict)
+    created_at: datetime | None = None
+    last_due_at: datetime | None = None
+    next_due_at: datetime | None = None
+
+
+class OccurrenceOutcome(StrEnum):
+    """What became of an instant at which a schedule was due."""
+
+    RUN = "run"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One instant at which a schedule was due, and what became of it. `(schedule_id, due_at)` is unique."""
+
+    schedule_id: str
+    due_at: datetime
+    outcome: OccurrenceOutcome
+    run_id: int | None = None
+    reason: str | None = None
