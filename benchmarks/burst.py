@@ -15,19 +15,9 @@ from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from benchmarks.measure import LoopProbe, Row, ms, percentile, scheduler_on, write_project
+from benchmarks.stages import DUE, STARTED
 
 REGISTERED = 10_000
-STARTED: list[float] = []
-"""Seconds after the due instant at which each body began."""
-DUE = [0.0]
-
-PLUGIN = """
-import time
-from benchmarks.burst import DUE, STARTED
-
-def begin(item):
-    STARTED.append(time.time() - DUE[0])
-"""
 
 
 async def peer_body() -> None:
@@ -68,10 +58,10 @@ async def _ours(count: int) -> tuple[float, float, int]:
         due = _instant(25)
         times = [{"at": due.isoformat()}] * count + [{"daily": "03:00"}] * (REGISTERED - count)
         pipelines = {
-            f"p{number}": {"executor": "inline", "schedule": schedule, "chain": ["bench.begin"]}
+            f"p{number}": {"executor": "inline", "schedule": schedule, "chain": ["benchmarks.stages.begin"]}
             for number, schedule in enumerate(times)
         }
-        write_project(folder, {"scheduler": {"max_parallel_jobs": 500}, "pipelines": pipelines}, PLUGIN)
+        write_project(folder, {"scheduler": {"max_parallel_jobs": 500}, "pipelines": pipelines})
         async with scheduler_on(folder) as scheduler:
             await scheduler.start()
             await scheduler.start_timetable()

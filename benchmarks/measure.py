@@ -62,17 +62,20 @@ class LoopProbe:
             last = now
 
 
-def write_project(folder: Path, content: dict[str, Any], plugin: str = "def nothing(item):\n    return item\n") -> None:
-    """Write a pipelines file and `plugins/bench.py`."""
-    (folder / "plugins").mkdir(parents=True, exist_ok=True)
-    (folder / "plugins" / "bench.py").write_text(plugin)
+def write_project(folder: Path, content: dict[str, Any]) -> None:
+    """Write a pipelines file."""
     (folder / "pipelines.yml").write_text(yaml.dump(content, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)))
 
 
 def settings_for(folder: Path) -> Settings:
     """Settings for a project in `folder`."""
     url = f"sqlite:///{folder / 'store.db'}"
-    return Settings(pipelines_config=folder / "pipelines.yml", scheduler_db_url=url, log_level="ERROR")
+    return Settings(
+        pipelines_config=folder / "pipelines.yml",
+        scheduler_db_url=url,
+        plugins_allow="benchmarks.stages",
+        log_level="ERROR",
+    )
 
 
 def catalog_of(folder: Path) -> Catalog:

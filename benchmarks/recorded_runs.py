@@ -13,16 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from benchmarks.measure import Row, ms, percentile, scheduler_on, write_project
 from pipelines import PipelineScheduler
-from pipelines.store import state
-
-NOTHING = "def nothing(item):\n    return item\n"
-SAYS_WHEN = """
-import time
-from pipelines import current_run
-
-def nothing(item):
-    current_run().state["at"] = time.time()
-"""
+from pipelines.store import history, state
 
 
 def measure() -> Iterator[Row]:
@@ -39,14 +30,14 @@ def measure() -> Iterator[Row]:
         yield Row(f"asked to started, {kind}, p50 / p99", f"{ms(p50)} / {ms(p99)}", target=target)
 
 
-def _project(folder: Path, kind: str, code: str, slots: int) -> None:
-    pipeline = {"executor": kind, "max_instances": 1000, "chain": ["bench.nothing"]}
-    write_project(folder, {"scheduler": {"max_parallel_jobs": slots}, "pipelines": {"p": pipeline}}, code)
+def _project(folder: Path, kind: str, stage: str, slots: int) -> None:
+    pipeline = {"executor": kind, "max_instances": 1000, "chain": [f"benchmarks.stages.{stage}"]}
+    write_project(folder, {"scheduler": {"max_parallel_jobs": slots}, "pipelines": {"p": pipeline}})
 
 
 async def _rate(kind: str, *, count: int, slots: int) -> float:
     with TemporaryDirectory() as name:
-        _project(Path(name), kind, NOTHING, slots)
+        _project(Path(name), kind, "nothing", slots)
         async with scheduler_on(Path(name)) as scheduler:
             await scheduler.start()
             for _ in range(slots if kind == "process" else 1):  # the first runs start the workers
@@ -57,14 +48,15 @@ async def _rate(kind: str, *, count: int, slots: int) -> float:
 
 
 async def _all(scheduler: PipelineScheduler, count: int) -> None:
-    queued = await scheduler.run_now(["p"] * count)
-    await asyncio.gather(*(scheduler.wait(run.id) for run in queued))
+    last = (await scheduler.run_now(["p"] * count))[-1].id
+    while sum(each.executed for each in await scheduler.reader.read(history.stats, "p")) < last:
+        await asyncio.sleep(0.005)
 
 
 async def _latencies(kind: str, count: int = 300) -> list[float]:
     """Seconds from asking for a run to its stage's first line, for one run after the other."""
     with TemporaryDirectory() as name:
-        _project(Path(name), kind, SAYS_WHEN, 3)
+        _project(Path(name), kind, "say_when", 3)
         async with scheduler_on(Path(name)) as scheduler:
             await scheduler.start()
             await _all(scheduler, 5)
@@ -73,7 +65,8 @@ async def _latencies(kind: str, count: int = 300) -> list[float]:
 
 async def _latency(scheduler: PipelineScheduler) -> float:
     asked = time.time()
-    await _all(scheduler, 1)
+    (run,) = await scheduler.run_now(["p"])
+    await scheduler.wait(run.id)
     values = await scheduler.reader.read(state.values, "p")
     return float(str(values["at"])) - asked
 

@@ -32,7 +32,7 @@ def measure() -> Iterator[Row]:
             f"p{number}": {
                 "executor": "inline",
                 "schedule": f"{number % 60} {number // 60 % 24} * * *",
-                "chain": ["bench.nothing"],
+                "chain": ["benchmarks.stages.nothing"],
             }
             for number in range(COUNT)
         }

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -172,7 +173,7 @@ class PipelineDefinition(Section):
             raise ValueError(f"found {found(value)}; expected a list of at least one stage")
         return value
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """The version of what a run of it does: 12 hex digits, whatever its schedules and description say."""
         content = self.model_dump(mode="json", by_alias=True, exclude={"schedules", "description"})
@@ -184,7 +185,7 @@ class PipelineDefinition(Section):
         update: dict[str, Any] = {"retry": self.retry.over(scheduler.default_retry)}
         if "timeout" not in self.model_fields_set:
             update["timeout"] = scheduler.default_timeout
-        return self.model_copy(update=update)
+        return type(self).model_construct(self.model_fields_set, **{**dict(self), **update})
 
     def stage_specs(self, env: Mapping[str, str]) -> tuple[StageSpec, ...]:
         """Return the stages to build, `${NAME}` in their keyword arguments replaced from `env`; never to be shown.

@@ -97,7 +97,8 @@ class RunLogHandler(logging.Handler):
     def __enter__(self) -> Self:
         # The listener shows the lines; further up they would show a second time.
         self._logger.propagate = False
-        self._logger.setLevel(logging.DEBUG)
+        if self._logger.level != logging.DEBUG:  # setting it empties the caches of all loggers
+            self._logger.setLevel(logging.DEBUG)
         self._logger.addHandler(self)
         return self
 

@@ -139,7 +139,7 @@ class ProcessExecutor:
         """Have a warm process ready in place of one that was used up."""
         async with self._spawning:
             with suppress(OSError):  # the next run tries again, and tells
-                if not self._idle:
+                if sum(worker.usable for worker in self._workers) < self._processes:
                     self._idle.append(await self._spawn())
 
     async def _look_after_idle(self) -> None:

@@ -76,12 +76,12 @@ async def start(arguments: WorkerArguments) -> Started:
 
 def kill_group(process: asyncio.subprocess.Process) -> None:
     """Kill a process and all that it started."""
-    # The process leads its own session, so its group is all that it started.
+    # By hand, as `process.kill` may reap the process and so hide its return code from asyncio.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     if process.returncode is None:
         with suppress(ProcessLookupError):
-            process.kill()
+            os.kill(process.pid, signal.SIGKILL)
 
 
 def cause_of_death(code: int) -> str:

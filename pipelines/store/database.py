@@ -161,7 +161,8 @@ def _shown(url: URL) -> str:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, json_serializer=to_json, connect_args={"timeout": BUSY_S})
+        patience = {} if "timeout" in url.query else {"timeout": BUSY_S}
+        engine = create_engine(url, json_serializer=to_json, connect_args=patience)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine

@@ -104,7 +104,14 @@ Index("runs_over", runs.c.state, runs.c.id, sqlite_where=_over, postgresql_where
 Index("runs_over_by_pipeline", runs.c.pipeline, runs.c.state, runs.c.id, sqlite_where=_over, postgresql_where=_over)
 Index("runs_by_pipeline", runs.c.pipeline, runs.c.id)
 Index("runs_by_schedule", runs.c.schedule_id, runs.c.id)
-Index("runs_waiting", runs.c.schedule_id, sqlite_where=_queued, postgresql_where=_queued)
+Index(
+    "runs_waiting",
+    runs.c.state,
+    runs.c.schedule_id,
+    runs.c.id,
+    sqlite_where=_queued,
+    postgresql_where=_queued,
+)
 
 run_counts = Table(
     "run_counts",

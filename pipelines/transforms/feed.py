@@ -24,6 +24,10 @@ MAX_MARKUP = 20_000
 """Characters of one text's markup that are read; time to parse grows with the square of the depth of nested tags."""
 
 
+HARMLESS = (feedparser.NonXMLContentType, feedparser.CharacterEncodingOverride)
+"""Complaints about the server's headers, not about the feed."""
+
+
 class FeedError(PipecallError):
     """A document that is no feed, or so broken that no entry can be found in it."""
 
@@ -129,7 +133,9 @@ def parsed(page: Page) -> tuple[list[dict[str, Any]], str | None]:
         )
     if isinstance(error, SAXException) and not document.entries:
         raise FeedError(f"{page.url}: the feed is broken before its first entry: {_one_line(error)}")
-    return [item(entry, page.url) for entry in document.entries], _one_line(error) if error else None
+    return [item(entry, page.url) for entry in document.entries], _one_line(error) if error and not isinstance(
+        error, HARMLESS
+    ) else None
 
 
 def item(entry: feedparser.FeedParserDict, base: str) -> dict[str, Any]:
@@ -152,7 +158,8 @@ def item(entry: feedparser.FeedParserDict, base: str) -> dict[str, Any]:
 def text_of(markup: str | None) -> str | None:
     """Return the words of an HTML text on one line, without scripts, styles and control characters; None for none."""
     words = plain_text(markup[:MAX_MARKUP]) if markup else ""
-    return "".join(sign for sign in words if unicodedata.category(sign) not in ("Cc", "Cs")) or None
+    clean = "".join(sign for sign in words if unicodedata.category(sign) not in ("Cc", "Cs"))
+    return " ".join(clean.split()) or None
 
 
 def _contents(entry: feedparser.FeedParserDict) -> Iterator[str]:

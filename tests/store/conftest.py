@@ -35,6 +35,10 @@ def fresh_schema() -> Iterator[str]:
             admin.execute(f"DROP SCHEMA {name} CASCADE")
 
 
+on_sqlite = pytest.mark.parametrize("module_url", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("module_url", ["postgresql"], indirect=True)
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def module_url(request, tmp_path_factory) -> Iterator[str]:
     """A database of the test module's own."""

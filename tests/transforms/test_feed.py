@@ -173,3 +173,10 @@ def test_any_bytes_are_a_feed_or_an_error(body):
         except FeedError:
             continue
         assert all(set(entry) >= {"id", "title", "link"} for entry in entries)
+
+
+async def test_a_feed_under_another_name_is_no_mistake(caplog):
+    """A whole feed that the server calls plain text gives its entries without a warning."""
+    async with serving({"/feed": {"text": RSS}}) as base:
+        assert 2 == len(await run_transform(Feed(base + "/feed")))
+    assert "mistakes" not in caplog.text

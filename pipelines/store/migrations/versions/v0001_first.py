@@ -103,7 +103,7 @@ def _index_runs() -> None:
     _index_some("runs_live", "runs", ["state", "id", "pipeline", "max_instances"], _LIVE)
     _index_some("runs_over", "runs", ["state", "id"], _OVER)
     _index_some("runs_over_by_pipeline", "runs", ["pipeline", "state", "id"], _OVER)
-    _index_some("runs_waiting", "runs", ["schedule_id"], _QUEUED)
+    _index_some("runs_waiting", "runs", ["state", "schedule_id", "id"], _QUEUED)
     op.create_index("runs_by_pipeline", "runs", ["pipeline", "id"])
     op.create_index("runs_by_schedule", "runs", ["schedule_id", "id"])
 
