@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
@@ -12,6 +13,9 @@ from rich.text import Text
 
 from pipelines.catalog import Catalog
 from pipelines.model import Run, RunState, ScheduleRow, ScheduleState
+
+PIPED_WIDTH = 160
+"""Columns of a table that does not go to a terminal."""
 
 STYLES = {
     RunState.SUCCEEDED: "green",
@@ -25,24 +29,38 @@ STYLES = {
 
 
 def jobs_table(catalog: Catalog, schedules: Sequence[ScheduleRow], now: datetime) -> Table:
-    """Return the table of jobs: name, pipeline, schedule in words, time zone, next run in that zone."""
-    table = Table(title=f"{len(catalog.enabled())} pipelines enabled", title_justify="left", box=None, pad_edge=False)
-    for heading in ("JOB", "PIPELINE", "SCHEDULE", "TIME ZONE", "NEXT RUN"):
-        table.add_column(heading, overflow="fold")
-    for row in sorted(schedules, key=lambda row: (row.next_due_at is None, row.next_due_at, row.id)):
+    """Return the table of jobs: name, schedule in words, time zone, next run on the clock of that zone."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("JOB", no_wrap=True)
+    table.add_column("SCHEDULE", overflow="fold")
+    table.add_column("TIME ZONE", no_wrap=True)
+    table.add_column("NEXT RUN", no_wrap=True)
+    for row in sorted(schedules, key=_soonest_first):
         paused = row.state is ScheduleState.PAUSED
         next_run = "paused" if paused else when(row.next_due_at, row.timezone, now)
-        table.add_row(Text(row.id), Text(row.pipeline), Text(row.words), row.timezone, next_run)
+        table.add_row(_job(row), Text(row.words), row.timezone, next_run)
     for definition in catalog.unscheduled():
-        table.add_row(Text("-"), Text(definition.name), "once at start", "-", "now")
+        table.add_row(Text(definition.name), "once at start", "", "now")
     return table
 
 
+def _soonest_first(row: ScheduleRow) -> tuple[bool, datetime, str]:
+    return row.next_due_at is None, row.next_due_at or datetime.max.replace(tzinfo=UTC), row.id
+
+
+def _job(row: ScheduleRow) -> Text:
+    named = row.id.startswith(row.pipeline)
+    return Text(row.id if named else f"{row.id} ({row.pipeline})")
+
+
 def when(instant: datetime | None, zone: str, now: datetime) -> str:
-    """Return an instant on the wall clock of `zone`, with how far off it is; `never` for None."""
+    """Return an instant on the wall clock of `zone`, and how far off it is; `never` for None."""
     if instant is None:
         return "never"
-    return f"{instant.astimezone(ZoneInfo(zone)):%a %Y-%m-%d %H:%M:%S} (in {span(instant - now)})"
+    local = instant.astimezone(ZoneInfo(zone))
+    seconds = f":{local:%S}" if local.second else ""
+    year = "" if local.year == now.astimezone(ZoneInfo(zone)).year else f" {local.year}"
+    return f"{local:%a} {local.day} {local:%b}{year} {local:%H:%M}{seconds}, in {span(instant - now)}"
 
 
 def span(duration: timedelta) -> str:
@@ -70,6 +88,6 @@ def summary_line(run: Run) -> Text:
 
 def show(*parts: Table | Text, console: Console | None = None) -> None:
     """Print tables and lines to standard output, without wrapping lines of text."""
-    target = console or Console(highlight=False)
+    target = console or Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     for part in parts:
         target.print(part, soft_wrap=isinstance(part, Text))

@@ -427,6 +427,12 @@ async def test_an_error_whose_text_fails_is_told():
     assert ("Mute", RunState.FAILED) == (outcome.error.type, outcome.state)
 
 
+async def test_the_bases_of_an_exception_are_named():
+    """The error names the classes that the exception derives from, so that a retry can be decided on."""
+    outcome = await run(Numbers, lambda item: {}["rate"])
+    assert {"KeyError", "LookupError", "Exception"} <= outcome.error.class_names
+
+
 class Noted(Transform):
     """Notes when it is entered and closed, and may raise at any of it."""
 

@@ -58,7 +58,13 @@ def failed(kind: str, message: str, *, retryable: bool = True) -> Outcome:
 
 def run_error(error: BaseException, stage: str | None) -> RunError:
     """Return type, message and short traceback of what a stage raised."""
-    return RunError(type=type(error).__name__, message=message_of(error), stage=stage, traceback=short_traceback(error))
+    return RunError(
+        type=type(error).__name__,
+        message=message_of(error),
+        stage=stage,
+        traceback=short_traceback(error),
+        bases=tuple(base.__name__ for base in type(error).__mro__[1:-1]),
+    )
 
 
 def message_of(error: BaseException) -> str:

@@ -31,6 +31,7 @@ class Output(asyncio.Protocol):
         self._log: Callable[[Sequence[LogLine]], None] | None = None
         self._marker: bytes | None = None
         self._marked = asyncio.Event()
+        self._over = False
         self._partial = b""
         self._waiting: deque[bytes] = deque()
         self._dropped = 0
@@ -42,6 +43,7 @@ class Output(asyncio.Protocol):
     def begin(self, token: str, log: Callable[[Sequence[LogLine]], None]) -> None:
         """From now on what is printed belongs to a run, until its token comes."""
         self._log, self._marker = log, f"\0{token}\n".encode("ascii")
+        self._over = False
         self._marked.clear()
         self._tail.clear()
 
@@ -56,7 +58,7 @@ class Output(asyncio.Protocol):
 
     def end(self) -> None:
         """Hand on what waits; what comes now belongs to no run."""
-        self._take_lines([self._partial] if self._partial else [])
+        self._take_lines(_lines(self._partial))
         self._partial = b""
         self._left_this_second = LINES_PER_S
         self._flush()
@@ -67,7 +69,7 @@ class Output(asyncio.Protocol):
 
     def tail(self) -> str:
         """Return the last lines that were printed."""
-        lines = [*self._tail, *([self._partial] if self._partial else [])]
+        lines = [*self._tail, *_lines(self._partial)]
         return "\n".join(_text(line) for line in lines[-TAIL:])
 
     def data_received(self, data: bytes) -> None:
@@ -75,9 +77,9 @@ class Output(asyncio.Protocol):
         data = self._partial + data
         if self._marker is not None and (at := data.find(self._marker)) >= 0:
             before, data = data[:at], data[at + len(self._marker) :]
-            self._take_lines(before.split(b"\n") if before else [])
+            self._take_lines(_lines(before))
+            self._marker, self._over = None, True
             self._marked.set()
-            self._marker = None
         lines = data.split(b"\n")
         self._partial = lines.pop()
         if len(self._partial) > MAX_LINE:
@@ -92,10 +94,8 @@ class Output(asyncio.Protocol):
             self.closed.set_result(None)
 
     def _take_lines(self, lines: list[bytes]) -> None:
-        if lines and not lines[-1]:
-            lines.pop()
         self._tail.extend(lines[-TAIL:])
-        if self._log is None or not lines:
+        if self._log is None or self._over or not lines:
             return
         self._waiting.extend(lines[-LINES_PER_S:])
         self._dropped += max(0, len(lines) - LINES_PER_S)
@@ -121,6 +121,12 @@ class Output(asyncio.Protocol):
             self._log(lines)
         if self._waiting:
             self._timer = self._loop.call_later(FLUSH_EVERY_S, self._flush)
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Split what need not end with a line's end."""
+    lines = data.split(b"\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def _text(line: bytes) -> str:

@@ -36,6 +36,8 @@ SLICE = 2**20
 BATCH = 5_000
 """So many entries of a collection are encoded at once."""
 LENGTH = struct.Struct("!I")
+ENDS = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.SKIPPED, RunState.CANCELLED})
+"""How a chain can end in its process; that it timed out or crashed is for the service to say."""
 
 Frame = dict[str, Any]
 
@@ -234,15 +236,17 @@ class Gathered:
         return None
 
     def _outcome(self, frame: Frame) -> Outcome:
-        error = frame["error"]
+        state, error = RunState(frame["state"]), frame["error"]
+        if state not in ENDS:
+            raise ValueError(f"an attempt does not end as {state}")
         names = self.put.keys() | self.removed.keys()
         collections = {
             name: CollectionChange(put=self.put.get(name, {}), removed=frozenset(self.removed.get(name, ())))
             for name in names
         }
         return Outcome(
-            state=RunState(frame["state"]),
-            error=RunError(**error) if error is not None else None,
+            state=state,
+            error=RunError(**{**error, "bases": tuple(error["bases"])}) if error is not None else None,
             reason=frame["reason"],
             stages=counts_from_json(frame["stages"]),
             change=StateChange(values=self.values, collections=collections),

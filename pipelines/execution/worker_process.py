@@ -52,10 +52,9 @@ class WorkerProcess:
         self._port = WirePort(channel)
 
     async def main(self) -> None:
-        """Say hello, then run what comes, for ever."""
+        """Run what comes, for ever."""
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._read, args=(loop,), name="pipecall reader", daemon=True).start()
-        self._channel.send({"kind": "hello"})
         while True:
             frame = await self._jobs.get()
             await self._run(job_from_json(frame["job"]), str(frame["token"]))

@@ -40,15 +40,14 @@ _SKIP = (
     .where(occurrences.c.schedule_id == bindparam("of"), occurrences.c.due_at == bindparam("instant"))
     .values(outcome=OccurrenceOutcome.SKIPPED.value, reason=bindparam("why"))
 )
-ADVANCE = (
+_ADVANCE = (
     update(schedules)
     .where(
-        schedules.c.id == bindparam("of"),
+        any_of(schedules.c.id, "ids"),
         or_(schedules.c.last_due_at.is_(None), schedules.c.last_due_at < bindparam("instant")),
     )
     .values(last_due_at=bindparam("instant"))
 )
-"""Moves a schedule's newest handled instant, forward only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +104,11 @@ def advance(conn: Connection, instants: Iterable[tuple[str, datetime]]) -> None:
     newest: dict[str, datetime] = {}
     for schedule_id, due_at in instants:
         newest[schedule_id] = max(due_at, newest.get(schedule_id, due_at))
-    if newest:
-        conn.execute(ADVANCE, [{"of": key, "instant": newest[key]} for key in sorted(newest)])
+    together: dict[datetime, list[str]] = {}
+    for schedule_id in sorted(newest):
+        together.setdefault(newest[schedule_id], []).append(schedule_id)
+    if together:
+        conn.execute(_ADVANCE, [{"ids": ids, "instant": instant} for instant, ids in sorted(together.items())])
 
 
 def _instant(due: Due) -> tuple[str, datetime]:

@@ -9,12 +9,14 @@ its place. A claim takes the oldest run that has room, so one pipeline at its li
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import merge
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, literal, null, select, text, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, not_, null, select, text, update
 
 from pipelines.model import NewRun, Run, RunState, utcnow
 from pipelines.store import counts
@@ -93,19 +95,18 @@ def store(conn: Connection, news: Sequence[NewRun], made: Sequence[Run]) -> None
     counts.count(conn, [counts.Ended(run.pipeline, run.state, run.ended_at) for run in made if run.ended_at])
 
 
-def _candidates(state: RunState, holding: Sequence[RunState], *, only: bool) -> Select[Any]:
-    """Select waiting runs, oldest first, of those pipelines in which fewer than the limit are in `holding` states."""
-    others = (
-        select(runs.c.pipeline, func.count().label("held"))
-        .where(in_states(*holding))
-        .group_by(runs.c.pipeline)
-        .subquery("others")
-    )
-    held = func.coalesce(others.c.held, 0)
+_HELD = (
+    select(runs.c.pipeline, runs.c.state, func.count().label("held"), func.max(runs.c.max_instances).label("limit"))
+    .where(in_states(RunState.RUNNING, RunState.WAITING_RETRY))
+    .group_by(runs.c.pipeline, runs.c.state)
+)
+
+
+def _candidates(state: RunState, *, only: bool) -> Select[Any]:
+    """Select a page of waiting runs, oldest first, without those of pipelines that are known to be full."""
     found = (
-        select(runs.c.id, runs.c.pipeline, runs.c.max_instances, held.label("held"), literal(state.value).label("was"))
-        .outerjoin(others, others.c.pipeline == runs.c.pipeline)
-        .where(in_states(state), runs.c.max_instances > held)
+        select(runs.c.id, runs.c.pipeline, runs.c.max_instances, runs.c.state)
+        .where(in_states(state), runs.c.id > bindparam("after"), not_(any_of(runs.c.pipeline, "full")))
         .order_by(runs.c.id)
         .limit(bindparam("page"))
     )
@@ -114,11 +115,8 @@ def _candidates(state: RunState, holding: Sequence[RunState], *, only: bool) -> 
     return found.where(any_of(runs.c.id, "only")) if only else found
 
 
-_FRESH = {
-    only: _candidates(RunState.QUEUED, (RunState.RUNNING, RunState.WAITING_RETRY), only=only) for only in (False, True)
-}
-# A run that waits for its next attempt has its place already: what it needs is that no more are running than may.
-_AGAIN = {only: _candidates(RunState.WAITING_RETRY, (RunState.RUNNING,), only=only) for only in (False, True)}
+_FRESH = {only: _candidates(RunState.QUEUED, only=only) for only in (False, True)}
+_AGAIN = {only: _candidates(RunState.WAITING_RETRY, only=only) for only in (False, True)}
 _START = (
     update(runs)
     .where(any_of(runs.c.id, "ids"), in_states(RunState.QUEUED, RunState.WAITING_RETRY))
@@ -140,44 +138,58 @@ def claim(conn: Connection, claims: Sequence[Claim]) -> list[list[Run]]:
     """
     if conn.dialect.name == "postgresql":
         conn.execute(text(f"SELECT pg_advisory_xact_lock({_CLAIM_LOCK})"))  # two who count at once would break a limit
-    return [_claim(conn, wish) for wish in claims]
+    room = _Room(conn)
+    return [_claim(conn, wish, room) for wish in claims]
 
 
-def _claim(conn: Connection, wish: Claim) -> list[Run]:
-    taken: list[Run] = []
-    while (wanted := wish.limit - len(taken)) > 0:
-        page = max(20, 2 * wanted)
-        found = _waiting(conn, wish, page)
-        chosen = _with_room(found, wanted)
-        if chosen:
-            taken += _start(conn, wish, chosen)
-        if len(found) < page or not chosen:
-            break
-    return taken
+class _Room:
+    """The places that runs hold in their pipelines: those at work, and those that wait for their next attempt.
+
+    A run that waits has its place already; what it needs is that no more are at work than may be.
+    """
+
+    def __init__(self, conn: Connection) -> None:
+        self.running: Counter[str] = Counter()
+        self.waiting: Counter[str] = Counter()
+        limits: dict[str, int] = {}
+        for row in conn.execute(_HELD):
+            (self.running if row.state == RunState.RUNNING else self.waiting)[row.pipeline] = row.held
+            limits[row.pipeline] = max(row.limit, limits.get(row.pipeline, 0))
+        self.full_of_running = {name for name, limit in limits.items() if self.running[name] >= limit}
+        self.full = {name for name, limit in limits.items() if self.running[name] + self.waiting[name] >= limit}
+
+    def take(self, row: AnyRow) -> bool:
+        """Take a place for a run if there is one; if not, its pipeline is full."""
+        name, waited = row.pipeline, row.state == RunState.WAITING_RETRY
+        held = self.running[name] if waited else self.running[name] + self.waiting[name]
+        if held >= row.max_instances:
+            (self.full_of_running if waited else self.full).add(name)
+            return False
+        self.running[name] += 1
+        self.waiting[name] -= waited
+        return True
 
 
-def _waiting(conn: Connection, wish: Claim, page: int) -> list[AnyRow]:
-    asked = {"page": page, "only": wish.only}
+def _claim(conn: Connection, wish: Claim, room: _Room) -> list[Run]:
+    if wish.limit <= 0:
+        return []
     only = wish.only is not None
-    fresh = conn.execute(_FRESH[only], asked).all()
-    again = conn.execute(_AGAIN[only], {**asked, "now": wish.now}).all()
-    return sorted((*fresh, *again), key=lambda row: row.id)
+    asked = {"page": max(20, 2 * wish.limit), "only": wish.only, "now": wish.now}
+    fresh = _pages(conn, _FRESH[only], asked, room.full)
+    again = _pages(conn, _AGAIN[only], asked, room.full_of_running) if room.waiting else iter(())
+    oldest_first = merge(fresh, again, key=lambda row: row.id)
+    chosen = list(islice((row.id for row in oldest_first if room.take(row)), wish.limit))
+    return _start(conn, wish, chosen) if chosen else []
 
 
-def _with_room(found: Sequence[AnyRow], wanted: int) -> list[int]:
-    """Choose the oldest, minding that each that is chosen takes a place from the later ones of its pipeline."""
-    chosen: list[int] = []
-    started: Counter[str] = Counter()
-    fresh: Counter[str] = Counter()
-    for row in found:
-        if len(chosen) == wanted:
-            break
-        is_fresh = row.was == RunState.QUEUED
-        if row.held + (fresh if is_fresh else started)[row.pipeline] < row.max_instances:
-            chosen.append(row.id)
-            started[row.pipeline] += 1
-            fresh[row.pipeline] += is_fresh
-    return chosen
+def _pages(conn: Connection, found: Select[Any], asked: Mapping[str, Any], full: set[str]) -> Iterator[AnyRow]:
+    """Yield candidates page by page; `full` may grow meanwhile."""
+    after, more = 0, True
+    while more:
+        page = conn.execute(found, {**asked, "after": after, "full": full}).all()
+        yield from page
+        more = len(page) == asked["page"]
+        after = page[-1].id if page else after
 
 
 def _start(conn: Connection, wish: Claim, ids: Sequence[int]) -> list[Run]:

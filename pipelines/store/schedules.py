@@ -146,10 +146,13 @@ def _columns(row: ScheduleRow) -> dict[str, Any]:
 
 def _sync(conn: Connection, file: SyncFile) -> list[ScheduleRow]:
     stored = {row.id: to_schedule(row) for row in conn.execute(_ALL)}
-    wanted = {row.id: replace(row, source=FILE) for row in file.rows}
+    wanted = {row.id: row for row in file.rows}
     fresh = {key: _fresh(row, file.at) for key, row in wanted.items() if key not in stored}
-    changed = {key: _merged(stored[key], row, file.at) for key, row in wanted.items() if key in stored}
-    changed = {key: row for key, row in changed.items() if row != stored[key]}
+    changed = {
+        key: _merged(stored[key], row, file.at)
+        for key, row in wanted.items()
+        if key in stored and not _same(stored[key], row)
+    }
     gone = _gone(stored, wanted)
     if fresh:
         conn.execute(_INSERT, [_columns(row) for row in fresh.values()])
@@ -161,8 +164,21 @@ def _sync(conn: Connection, file: SyncFile) -> list[ScheduleRow]:
     return [now[key] for key in sorted(now) if now[key].state is not ScheduleState.RETIRED]
 
 
+def _same(old: ScheduleRow, new: ScheduleRow) -> bool:
+    """Say whether the file has nothing new to tell of a stored schedule."""
+    return (
+        old.spec == new.spec
+        and old.timezone == new.timezone
+        and old.words == new.words
+        and old.params == new.params
+        and old.pipeline == new.pipeline
+        and old.source == FILE
+        and old.state is not ScheduleState.RETIRED
+    )
+
+
 def _fresh(row: ScheduleRow, at: datetime) -> ScheduleRow:
-    return replace(row, state=ScheduleState.ACTIVE, created_at=at, last_due_at=at, next_due_at=None)
+    return replace(row, source=FILE, state=ScheduleState.ACTIVE, created_at=at, last_due_at=at)
 
 
 def _merged(old: ScheduleRow, new: ScheduleRow, at: datetime) -> ScheduleRow:
@@ -171,10 +187,11 @@ def _merged(old: ScheduleRow, new: ScheduleRow, at: datetime) -> ScheduleRow:
     restarted = back or (old.spec, old.timezone) != (new.spec, new.timezone)
     return replace(
         new,
+        source=FILE,
         state=ScheduleState.ACTIVE if back else old.state,
         created_at=old.created_at,
         last_due_at=at if restarted else old.last_due_at,
-        next_due_at=None if restarted else old.next_due_at,
+        next_due_at=new.next_due_at if restarted else old.next_due_at,
     )
 
 

@@ -31,7 +31,8 @@ async def test_a_stage_that_never_lets_go_is_killed(stage, tmp_path):
     """A stage that spins or blocks in C is killed after its time to close, and the slot is free at once."""
     started = tmp_path / "started"
     async with opened("process", processes=1, close_s=0.2) as executor:
-        outcome = await execute(executor, job((stage, {"started": str(started)})), timeout_s=1.0)
+        await execute(executor, job("numbers"))
+        outcome = await execute(executor, job((stage, {"started": str(started)})), timeout_s=0.3)
         after = await execute(executor, job("numbers"))
     assert (RunState.TIMED_OUT, True, False, RunState.SUCCEEDED) == (
         outcome.state,

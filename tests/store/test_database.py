@@ -26,7 +26,7 @@ def test_the_migrations_make_the_tables_of_the_program(module_engine):
 
     def differ(_context, _stored, _wanted, stored_type, wanted_type):
         dialect = module_engine.dialect
-        return stored_type.compile(dialect) != wanted_type.dialect_impl(dialect).compile(dialect)
+        return stored_type.compile(dialect) != wanted_type.compile(dialect)
 
     with module_engine.connect() as conn:
         context = MigrationContext.configure(conn, opts={"compare_type": differ})

@@ -152,7 +152,7 @@ async def test_only_the_guilty_get_the_error(engine, writer):
 
 async def test_what_the_database_refuses_is_a_store_error(writer):
     """A broken statement or a double key is told in one line, and the thread goes on."""
-    with pytest.raises(StoreError, match="the database refused: .*nowhere"):
+    with pytest.raises(StoreError, match=r"the database refused: .*nowhere"):
         await writer.call(lambda conn, args: conn.execute(text("SELECT * FROM nowhere")), 1)
     assert "a" == await writer.call(put, ("a", 1))
     with pytest.raises(StoreError, match=r"(?i)unique"):
