@@ -19,7 +19,6 @@ from pipelines.testing import MemoryState
 from pipelines.transform import Transform
 
 ITEMS = 300_000
-STAGES = 4
 
 
 def numbers(_: Any) -> Iterator[int]:
@@ -30,6 +29,21 @@ def numbers(_: Any) -> Iterator[int]:
 def add(item: int) -> int:
     """Do next to nothing."""
     return item + 1
+
+
+def double(item: int) -> int:
+    """Do next to nothing."""
+    return item * 2
+
+
+def negate(item: int) -> int:
+    """Do next to nothing."""
+    return -item
+
+
+def halve(item: int) -> int:
+    """Do next to nothing."""
+    return item // 2
 
 
 class AsyncNumbers(Transform):
@@ -53,8 +67,8 @@ class AsyncAdd(Transform):
 
 def measure() -> Iterator[Row]:
     """Yield throughput of both kinds of chain, and memory of the large one."""
-    plain = ["numbers"] + ["add"] * STAGES
-    asynchronous = ["AsyncNumbers"] + ["AsyncAdd"] * STAGES
+    plain = ["numbers", "add", "double", "negate", "halve"]
+    asynchronous = ["AsyncNumbers"] + ["AsyncAdd"] * 4
     yield _row("chain of plain functions", plain, _bare_loop)
     yield _row("chain of async transforms", asynchronous, lambda: asyncio.run(_bare_generators()))
     before = psutil.Process(os.getpid()).memory_info().rss
@@ -96,7 +110,7 @@ def _ours(names: list[str]) -> float:
 
 
 def _bare_loop() -> float:
-    functions = [add] * STAGES
+    functions = (add, double, negate, halve)
     began = time.perf_counter()
     count = 0
     for item in numbers(None):
@@ -117,7 +131,7 @@ async def _bare_generators() -> float:
             yield item + 1
 
     stream: AsyncIterator[int] = source()
-    for _ in range(STAGES):
+    for _ in range(4):
         stream = step(stream)
     began = time.perf_counter()
     async for _ in stream:

@@ -59,7 +59,7 @@ class Link:
         if self.source is not None:
             taken = self.run.outs + self.run.dropped + (self.stuck is not None)
             outs, shares = [taken], [self.run.source_s]
-        for slot in self.run.slots:
+        for slot in self.run.slots.values():
             taken -= slot.dropped + (self.stuck == slot.index)
             outs.append(taken)
             shares.append(slot.sampled_s)
@@ -96,8 +96,8 @@ def blame(links: Sequence[Link], trace: TracebackType | None) -> Stage | None:
         if matching:
             above = matching[-1]
             guilty, slot = links[above], None
-        if guilty is not None and is_loop(trace):
-            slot = slot_of(trace)
+        if guilty is not None and guilty.run is not None and is_loop(trace):
+            slot = slot_of(trace, guilty.run)
         trace = trace.tb_next
     if guilty is None:
         return None

@@ -81,7 +81,7 @@ class ExactText(TypeDecorator[str]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """PostgreSQL would sort by its locale."""
-        return dialect.type_descriptor(Text(collation="C") if dialect.name == "postgresql" else Text())
+        return Text(collation="C") if dialect.name == "postgresql" else Text()
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 -- the interface's
         """Escape what the databases refuse."""
@@ -150,12 +150,12 @@ def _parts(element: AnyOf, compiler: SQLCompiler, **kw: Any) -> tuple[str, str]:
     return compiler.process(column, **kw), compiler.process(values, **kw)
 
 
-_sqlite: Callable[..., Any] = compiles(AnyOf, "sqlite")
+_default: Callable[..., Any] = compiles(AnyOf)
 _postgresql: Callable[..., Any] = compiles(AnyOf, "postgresql")
 
 
-@_sqlite
-def _any_of_sqlite(element: AnyOf, compiler: SQLCompiler, **kw: Any) -> str:
+@_default
+def _any_of_default(element: AnyOf, compiler: SQLCompiler, **kw: Any) -> str:
     column, values = _parts(element, compiler, **kw)
     return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 -- both parts are compiled expressions
 

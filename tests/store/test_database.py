@@ -26,7 +26,8 @@ def test_the_migrations_make_the_tables_of_the_program(module_engine):
 
     def differ(_context, _stored, _wanted, stored_type, wanted_type):
         dialect = module_engine.dialect
-        return stored_type.compile(dialect) != wanted_type.compile(dialect)
+        stored, wanted = stored_type.compile(dialect), wanted_type.compile(dialect)
+        return stored != wanted if "TEXT" in stored else None
 
     with module_engine.connect() as conn:
         context = MigrationContext.configure(conn, opts={"compare_type": differ})
