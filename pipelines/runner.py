@@ -47,7 +47,7 @@ class LiveRun:
 
     run: Run
     values: Mapping[str, JSON] = field(default_factory=dict)
-    cancel: asyncio.Event = field(default_factory=asyncio.Event)
+    cancel: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     cancel_reason: str = "cancelled"
     stages: tuple[StageCount, ...] = ()
     done: float | None = None
@@ -55,9 +55,9 @@ class LiveRun:
 
     def request_cancel(self, reason: str) -> None:
         """Ask the chain to stop; the first reason given is the one recorded."""
-        if not self.cancel.is_set():
+        if not self.cancel.done():
             self.cancel_reason = reason
-            self.cancel.set()
+            self.cancel.set_result(None)
 
 
 class RunLog:
@@ -119,20 +119,21 @@ class Runner:
         self._clock = clock
         self._random = Random()  # noqa: S311 - jitter, not secrets
 
-    async def attempt(self, live: LiveRun) -> Run | None:
+    async def attempt(self, live: LiveRun, executed: Callable[[], None]) -> Run | None:
         """Execute one attempt of a claimed run and record how it ended.
 
-        Returns the run as recorded (final, or `waiting_retry`); None when it was no longer ours to record. When the
-        task is cancelled, the chain is killed and the run recorded as cancelled first.
+        `executed` is called when the chain has ended and its slot is free, before the end is recorded. Returns the run
+        as recorded (final, or `waiting_retry`); None when it was no longer ours to record. When the task is cancelled,
+        the chain is killed and the run recorded as cancelled.
         """
         log = RunLog(live, writer=self._writer, reader=self._reader)
         try:
             definition, outcome = await self._execute(live, log)
         except asyncio.CancelledError:
-            stopped = Outcome(state=RunState.CANCELLED, reason=STOPPED_AT_ONCE, stages=live.stages)
-            await asyncio.shield(self._record(live, log, self._catalog.pipelines.get(live.run.pipeline), stopped))
-            raise
-        return await asyncio.shield(self._record(live, log, definition, outcome))
+            definition = None
+            outcome = Outcome(state=RunState.CANCELLED, reason=STOPPED_AT_ONCE, stages=live.stages)
+        executed()
+        return await self._record(live, log, definition, outcome)
 
     async def _execute(self, live: LiveRun, log: RunLog) -> tuple[PipelineDefinition | None, Outcome]:
         run = live.run
@@ -226,12 +227,18 @@ def _with_cancel_reason(outcome: Outcome, live: LiveRun) -> Outcome:
     return Outcome(state=RunState.CANCELLED, reason=reason, stages=outcome.stages)
 
 
+def _level(state: RunState) -> int:
+    if state.good:
+        return logging.INFO
+    return logging.WARNING if state is RunState.CANCELLED else logging.ERROR
+
+
 def _tell(log: RunLog, run: Run, outcome: Outcome, retry_at: datetime | None, now: datetime) -> None:
     seconds = (now - run.started_at).total_seconds() if run.started_at else 0.0
     why = str(outcome.error) if outcome.error else outcome.reason
     parts = [f"{outcome.state} in {seconds:.2f} s", f"{outcome.items_in} in, {outcome.items_out} out"]
     parts += [why] if why else []
     parts += [f"next attempt in {(retry_at - now).total_seconds():.0f} s"] if retry_at else []
-    log.say(logging.INFO if outcome.state.good else logging.ERROR, " · ".join(parts))
+    log.say(_level(outcome.state), " · ".join(parts))
     if outcome.error and outcome.error.traceback:
         log.say(logging.ERROR, outcome.error.traceback.rstrip())

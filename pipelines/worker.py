@@ -13,13 +13,16 @@ from datetime import datetime, timedelta
 
 from pipelines.model import Run, RunState, utcnow
 from pipelines.runner import LiveRun, Runner
-from pipelines.store import runs, state
+from pipelines.store import claims, runs
 from pipelines.store.writer import Reader, Writer
 
 logger = logging.getLogger(__name__)
 
 POLL = timedelta(seconds=1)
 """How soon a run that another process queued is noticed."""
+
+SLICE = 10
+"""So many runs are begun between two turns of the event loop, which must answer others meanwhile."""
 
 SERVICE_STOPPED = "the service was stopped"
 
@@ -55,6 +58,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._busy = 0
 
     def wake(self) -> None:
         """Look for queued runs now; call it after queueing one."""
@@ -65,24 +69,25 @@ class Worker:
         while not self._stopping:
             self._wake.clear()
             started = await self._claim()
-            if not started or len(self.live) >= self._slots:
+            if not started or self._busy >= self._slots:
                 await self._rest()
 
     async def _claim(self) -> int:
-        free = self._slots - len(self.live)
+        free = self._slots - self._busy
         if free <= 0:
             return 0
         claim = runs.Claim(limit=free, owner=self._owner, now=self._clock(), only=self._only)
-        claimed = await self._writer.call(runs.claim, claim)
-        if claimed:
-            values = await self._reader.read(state.values_of, {run.pipeline for run in claimed})
-            for run in claimed:
-                self._begin(LiveRun(run, values.get(run.pipeline, {})))
-        return len(claimed)
+        taken = await self._writer.call(claims.take, claim)
+        for number, (run, values) in enumerate(taken, start=1):
+            self._begin(LiveRun(run, values))
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+        return len(taken)
 
     def _begin(self, live: LiveRun) -> None:
         run = live.run
         self.live[run.id] = live
+        self._busy += 1
         if self._stopping:
             live.request_cancel(SERVICE_STOPPED)
         task = asyncio.create_task(self._attempt(live), name=f"run {run.id} of {run.pipeline}")
@@ -91,8 +96,8 @@ class Worker:
 
     async def _attempt(self, live: LiveRun) -> None:
         try:
-            ended = await self._runner.attempt(live)
-        except Exception:  # the task's outermost frame: a fault of ours must free the slot
+            ended = await self._runner.attempt(live, self._executed)
+        except Exception:  # the task's outermost frame: a fault of ours must not end the service
             logger.exception("run %s could not be recorded; it is taken up at the next start", live.run.id)
         else:
             if ended is not None:
@@ -101,6 +106,11 @@ class Worker:
         finally:
             del self.live[live.run.id]
             self._wake.set()
+
+    def _executed(self) -> None:
+        """A slot is free: the next run is claimed while the end of this one is recorded, in the same transaction."""
+        self._busy -= 1
+        self._wake.set()
 
     def _wake_for(self, run: Run) -> None:
         if run.not_before is not None and run.state is RunState.WAITING_RETRY:

@@ -141,13 +141,13 @@ class Chain:
         things = []
         for at, spec in enumerate(self._job.stages):
             self._at = at
-            things.append(self._registry.build(spec))
-            kind_of(things[-1])
-        self._names = numbered([name_of(thing) for thing in things])
+            thing = self._registry.build(spec)
+            things.append((thing, kind_of(thing)))
+        self._names = numbered([name_of(thing) for thing, _ in things])
         self._building = False
         self._at = None
-        names = zip(things, self._names, strict=True)
-        return [Stage(at, name, thing, kind_of(thing)) for at, (thing, name) in enumerate(names)]
+        named = zip(things, self._names, strict=True)
+        return [Stage(at, name, thing, kind) for at, ((thing, kind), name) in enumerate(named)]
 
     async def _enter(self, stages: Sequence[Stage]) -> None:
         for stage in stages:

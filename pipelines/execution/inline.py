@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from pipelines.chain import Chain, StageBuilder
-from pipelines.execution.lines import FLUSH_EVERY_S, Lines, RunLogHandler
+from pipelines.execution.lines import FLUSH_EVERY_S, Lines, RunLogs
 from pipelines.execution.protocol import Listener, ListenerPort, Stop, supervise
 from pipelines.model import Job, Outcome, RunState
 
@@ -20,10 +20,12 @@ class InlineExecutor:
         """Build stages with `registry`; a cancelled chain has `close_s` seconds to close its stages."""
         self._registry = registry
         self._close_s = close_s
+        self._logs = RunLogs()
         self._running: set[asyncio.Task[Outcome]] = set()
 
     async def start(self) -> None:
-        """There is nothing to get ready."""
+        """Begin to take what runs log."""
+        self._logs.open()
 
     async def close(self) -> None:
         """Cancel what is still running, and wait for as long as stages may take to close."""
@@ -31,11 +33,14 @@ class InlineExecutor:
             task.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=self._close_s)
+        self._logs.close()
 
-    async def execute(self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Event) -> Outcome:
+    async def execute(
+        self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Future[None]
+    ) -> Outcome:
         """See `Executor.execute`."""
         chain = Chain(job, self._registry, ListenerPort(listener))
-        task = asyncio.create_task(reported(chain, job, listener), name=f"run {job.run_id}")
+        task = asyncio.create_task(reported(chain, job, listener, self._logs), name=f"run {job.run_id}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
@@ -59,10 +64,10 @@ class InlineExecutor:
             raise
 
 
-async def reported(chain: Chain, job: Job, listener: Listener) -> Outcome:
+async def reported(chain: Chain, job: Job, listener: Listener, logs: RunLogs) -> Outcome:
     """Run a chain in this loop and tell the listener what it logs and counts; cancelled, say so in the outcome."""
     report = _Report(chain, listener)
-    with RunLogHandler(job.run_id, job.pipeline, report.lines.add):
+    with logs.taking(job.run_id, report.lines.add):
         try:
             return await chain.run()
         except asyncio.CancelledError:

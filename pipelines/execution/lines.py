@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Self
 
 from pipelines.chain.failure import clean
 from pipelines.model import LogLine, utcnow
@@ -78,30 +78,41 @@ def cut(text: str) -> str:
     return clean(text if len(text) <= MAX_LINE else f"{text[: MAX_LINE - 1]}…")
 
 
-class RunLogHandler(logging.Handler):
-    """Takes the records that one run logs with its own logger, for runs that share a process with others."""
+class RunLogs(logging.Handler):
+    """Takes what runs log with their own loggers, for runs that share a process, and gives each line to its run."""
 
-    def __init__(self, run_id: int, pipeline: str, took: Callable[[LogLine], None]) -> None:
-        """Call `took` for each line of this run."""
+    def __init__(self) -> None:
+        """Take nothing before `open`."""
         super().__init__(logging.DEBUG)
-        self._run_id = run_id
-        self._logger = logging.getLogger(f"run.{pipeline}")
-        self._took = took
+        self._takers: dict[int, Callable[[LogLine], None]] = {}
+
+    def open(self) -> None:
+        """Begin. Lines go no further up: whoever follows a run shows them, and they would show a second time."""
+        RUN_LOGGER.propagate = False
+        RUN_LOGGER.setLevel(logging.DEBUG)
+        RUN_LOGGER.addHandler(self)
+
+    def close(self) -> None:
+        """End."""
+        RUN_LOGGER.removeHandler(self)
+        super().close()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record if it was logged inside our run."""
+        """Give a record to the run inside of which it was logged."""
         run = CURRENT_RUN.get(None)
-        if run is not None and run.run_id == self._run_id:
-            self._took(line_of(record))
+        took = self._takers.get(run.run_id) if run is not None else None
+        if took is not None:
+            took(line_of(record))
 
-    def __enter__(self) -> Self:
-        # The listener shows the lines; further up they would show a second time.
-        self._logger.propagate = False
-        if self._logger.level != logging.DEBUG:  # setting it empties the caches of all loggers
-            self._logger.setLevel(logging.DEBUG)
-        self._logger.addHandler(self)
-        return self
+    @contextmanager
+    def taking(self, run_id: int, took: Callable[[LogLine], None]) -> Iterator[None]:
+        """Call `took` for each line of this run meanwhile."""
+        self._takers[run_id] = took
+        try:
+            yield
+        finally:
+            del self._takers[run_id]
 
-    def __exit__(self, *_: object) -> None:
-        self._logger.removeHandler(self)
-        self.close()
+
+RUN_LOGGER = logging.getLogger("run")
+"""The loggers of runs are its children: `run.prices`."""

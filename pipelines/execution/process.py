@@ -65,7 +65,9 @@ class ProcessExecutor:
         self._workers.clear()
         self._idle.clear()
 
-    async def execute(self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Event) -> Outcome:
+    async def execute(
+        self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Future[None]
+    ) -> Outcome:
         """See `Executor.execute`."""
         if not await self._slot(cancel):
             return Outcome(state=RunState.CANCELLED, reason="it had not begun")
@@ -83,15 +85,14 @@ class ProcessExecutor:
             self._give_back(worker)
             self._slots.release()
 
-    async def _slot(self, cancel: asyncio.Event) -> bool:
+    async def _slot(self, cancel: asyncio.Future[None]) -> bool:
         """Wait for a free place; False if the run was cancelled before."""
         if not self._slots.locked():
             await self._slots.acquire()
             return True
         acquiring = asyncio.ensure_future(self._slots.acquire())
-        cancelled = asyncio.ensure_future(cancel.wait())
         try:
-            await asyncio.wait((acquiring, cancelled), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((acquiring, cancel), return_when=asyncio.FIRST_COMPLETED)
             return acquiring.done()
         except asyncio.CancelledError:
             if acquiring.done() and not acquiring.cancelled():
@@ -99,7 +100,6 @@ class ProcessExecutor:
             raise
         finally:
             acquiring.cancel()
-            cancelled.cancel()
 
     async def _worker(self) -> Worker:
         if (worker := self._idle_worker()) is not None:

@@ -93,7 +93,7 @@ class Worker:
         return self._process.pid
 
     async def run(
-        self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Event, close_s: float
+        self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Future[None], close_s: float
     ) -> Outcome:
         """Run one job; see `Executor.execute`. When the calling task is cancelled, the process is killed."""
         attempt = _Attempt(listener)

@@ -41,10 +41,12 @@ class Executor(Protocol):
     async def close(self) -> None:
         """Kill what is still running and free all that is held."""
 
-    async def execute(self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Event) -> Outcome:
+    async def execute(
+        self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Future[None]
+    ) -> Outcome:
         """Run a job and say how it ended; whatever a stage does ends up in the outcome.
 
-        `timeout_s` counts from the start of the work (None: no limit). When it is over, or `cancel` is set, the chain
+        `timeout_s` counts from the start of the work (None: no limit). When it is over, or `cancel` is done, the chain
         is cancelled and has a while to close its stages; then it is killed.
 
         Raises:
@@ -97,16 +99,12 @@ class Stop:
         return outcome
 
 
-async def watch(done: asyncio.Future[Outcome], timeout_s: float | None, cancel: asyncio.Event) -> Stop | None:
+async def watch(done: asyncio.Future[Outcome], timeout_s: float | None, cancel: asyncio.Future[None]) -> Stop | None:
     """Wait until a run is over (None), its time is up, or somebody cancels it."""
-    cancelled = asyncio.ensure_future(cancel.wait())
-    try:
-        await asyncio.wait((done, cancelled), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        cancelled.cancel()
+    await asyncio.wait((done, cancel), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     if done.done():
         return None
-    if cancel.is_set():
+    if cancel.done():
         return Stop(RunState.CANCELLED, None)
     return Stop(RunState.TIMED_OUT, f"took longer than {timeout_s:g} s")
 
@@ -115,7 +113,7 @@ async def supervise(
     done: asyncio.Future[Outcome],
     *,
     timeout_s: float | None,
-    cancel: asyncio.Event,
+    cancel: asyncio.Future[None],
     close_s: float,
     ask_to_stop: Callable[[], None],
     give_up: Callable[[Stop], Outcome],

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pipelines.chain import Chain, StageBuilder
 from pipelines.chain.failure import failed, message_of
 from pipelines.execution.inline import reported
+from pipelines.execution.lines import RunLogs
 from pipelines.execution.protocol import Listener, ListenerPort, Stop, supervise
 from pipelines.model import JSON, Job, LogLine, Outcome, StageCount
 
@@ -53,8 +54,9 @@ class _Across:
 class _ThreadedRun:
     """One chain in its thread."""
 
-    def __init__(self, job: Job, registry: StageBuilder, listener: Listener) -> None:
+    def __init__(self, job: Job, registry: StageBuilder, listener: Listener, logs: RunLogs) -> None:
         self._job = job
+        self._logs = logs
         self._home = asyncio.get_running_loop()
         self._across = _Across(listener, self._home)
         self._chain = Chain(job, registry, ListenerPort(self._across))
@@ -87,7 +89,7 @@ class _ThreadedRun:
 
     async def _run(self) -> Outcome:
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.create_task(reported(self._chain, self._job, self._across))
+        self._task = asyncio.create_task(reported(self._chain, self._job, self._across, self._logs))
         if self._stopping:
             self._task.cancel()
         return await self._task
@@ -104,10 +106,12 @@ class ThreadExecutor:
         """Build stages with `registry`; a cancelled chain has `close_s` seconds to close its stages."""
         self._registry = registry
         self._close_s = close_s
+        self._logs = RunLogs()
         self._running: set[_ThreadedRun] = set()
 
     async def start(self) -> None:
-        """There is nothing to get ready."""
+        """Begin to take what runs log."""
+        self._logs.open()
 
     async def close(self) -> None:
         """Cancel what is still running, and wait for as long as stages may take to close."""
@@ -115,10 +119,13 @@ class ThreadExecutor:
             run.stop()
         if self._running:
             await asyncio.wait([run.done for run in self._running], timeout=self._close_s)
+        self._logs.close()
 
-    async def execute(self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Event) -> Outcome:
+    async def execute(
+        self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Future[None]
+    ) -> Outcome:
         """See `Executor.execute`."""
-        run = _ThreadedRun(job, self._registry, listener)
+        run = _ThreadedRun(job, self._registry, listener, self._logs)
         self._running.add(run)
         run.done.add_done_callback(lambda _: self._running.discard(run))
         try:

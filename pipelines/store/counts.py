@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines.model import RunState
+from pipelines.store import bulk
 from pipelines.store.schema import run_counts
 
 
@@ -51,9 +52,8 @@ def count(conn: Connection, ended: Iterable[Ended]) -> None:
     groups: dict[tuple[str, str], list[Ended]] = {}
     for end in ended:
         groups.setdefault((end.pipeline, end.state.value), []).append(end)
-    if groups:
-        # In one order everywhere, so that two processes cannot wait for each other's rows.
-        conn.execute(_UPSERTS[conn.dialect.name], [_row(key, groups[key]) for key in sorted(groups)])
+    # In one order everywhere, so that two processes cannot wait for each other's rows.
+    bulk.execute(conn, _UPSERTS[conn.dialect.name], [_row(key, groups[key]) for key in sorted(groups)])
 
 
 def _row(key: tuple[str, str], ends: Sequence[Ended]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Select, bindparam, func, insert, null, select, update
 
 from pipelines.model import RETRYABLE_STATES, Outcome, RunState
-from pipelines.store import counts, outbox, state
+from pipelines.store import bulk, counts, outbox, state
 from pipelines.store.columns import any_of
 from pipelines.store.rows import AnyRow, of_error
 from pipelines.store.schema import attempts, in_states, runs, stages
@@ -149,8 +149,8 @@ def _claimed(running: dict[int, AnyRow], end: Finish) -> AnyRow | None:
 
 
 def _end(conn: Connection, ends: Sequence[Finish]) -> None:
-    conn.execute(_END_RUN, [_run_columns(end) for end in ends])
-    conn.execute(_END_ATTEMPT, [_attempt_columns(end) for end in ends])
+    bulk.execute(conn, _END_RUN, [_run_columns(end) for end in ends])
+    bulk.execute(conn, _END_ATTEMPT, [_attempt_columns(end) for end in ends])
     rows = [
         {
             "run_id": end.run_id,
@@ -164,8 +164,7 @@ def _end(conn: Connection, ends: Sequence[Finish]) -> None:
         for end in ends
         for stage in end.outcome.stages
     ]
-    if rows:
-        conn.execute(_INSERT_STAGES, rows)
+    bulk.execute(conn, _INSERT_STAGES, rows)
 
 
 def _run_columns(end: Finish) -> dict[str, Any]:
@@ -207,9 +206,8 @@ def _take_over(conn: Connection, ends: Sequence[tuple[Finish, str]]) -> None:
 def _recover(conn: Connection, start: Recover) -> tuple[int, int]:
     running = conn.execute(_ALL_RUNNING).all()
     crashed = {row.id for row in running if row.attempt >= row.max_attempts or row.pipeline in start.fail}
-    if running:
-        died = {**of_error(None), "ended_as": RunState.CRASHED.value, "why": DIED, "at": start.at}
-        conn.execute(_END_ATTEMPT, [{**died, "of": row.id, "mine": row.attempt} for row in running])
+    died = {**of_error(None), "ended_as": RunState.CRASHED.value, "why": DIED, "at": start.at}
+    bulk.execute(conn, _END_ATTEMPT, [{**died, "of": row.id, "mine": row.attempt} for row in running])
     _set(conn, [(row, RunState.CRASHED, DIED, start.at) for row in running if row.id in crashed])
     _set(conn, [(row, RunState.QUEUED, None, None) for row in running if row.id not in crashed])
     return len(running) - len(crashed), len(crashed)
@@ -218,8 +216,7 @@ def _recover(conn: Connection, start: Recover) -> tuple[int, int]:
 def _set(conn: Connection, changes: Sequence[tuple[AnyRow, RunState, str | None, datetime | None]]) -> None:
     """Put runs into a state without an outcome of their own; `None` for the end of one that goes on."""
     rows = [{"of": row.id, "next_state": to.value, "why": why, "over_at": over_at} for row, to, why, over_at in changes]
-    if rows:
-        conn.execute(_SET_RUN, rows)
+    bulk.execute(conn, _SET_RUN, rows)
     ended = [(row.pipeline, to, at, why) for row, to, why, at in changes if at is not None]
     counts.count(
         conn, [counts.Ended(name, to, at, why if to in RETRYABLE_STATES else None) for name, to, at, why in ended]

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines.model import LogLine
+from pipelines.store import bulk
 from pipelines.store.columns import any_of
 from pipelines.store.rows import to_line
 from pipelines.store.schema import logs, runs
@@ -51,8 +52,7 @@ def append(conn: Connection, batches: Sequence[tuple[int, Sequence[LogLine]]]) -
         wanted.setdefault(run_id, []).extend(lines)
     last = {row.id: row.last for row in conn.execute(_LAST, {"ids": sorted(wanted)})}
     rows = [row for run_id in last for row in _rows(run_id, wanted[run_id], last[run_id])]
-    if rows:
-        conn.execute(_INSERT, rows)
+    bulk.execute(conn, _INSERT, rows)
     _drop(conn, {run_id: wanted[run_id] for run_id in last if wanted[run_id]}, last)
     return [None] * len(batches)
 
@@ -93,12 +93,12 @@ def _drop(conn: Connection, added: dict[int, list[LogLine]], last: dict[int, int
     dropped = {run_id: number for run_id, number in dropped.items() if number > 0}
     if not dropped:
         return
-    conn.execute(_DROP, [{"of": run_id, "dropped": number} for run_id, number in dropped.items()])
+    bulk.execute(conn, _DROP, [{"of": run_id, "dropped": number} for run_id, number in dropped.items()])
     notes = [
         _row(run_id, _NOTE_SEQ, LogLine(added[run_id][-1].at, logging.INFO, "log", _note(number)))
         for run_id, number in dropped.items()
     ]
-    conn.execute(_NOTES[conn.dialect.name], notes)
+    bulk.execute(conn, _NOTES[conn.dialect.name], notes)
 
 
 def _note(number: int) -> str:

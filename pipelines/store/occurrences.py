@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines.model import NewRun, OccurrenceOutcome, Run, RunState, utcnow
-from pipelines.store import runs
+from pipelines.store import bulk, runs
 from pipelines.store.columns import any_of
 from pipelines.store.schema import in_states, occurrences, schedules
 from pipelines.store.schema import runs as runs_table
@@ -27,9 +27,14 @@ _OUTCOMES = {
     RunState.MISSED: OccurrenceOutcome.MISSED,
 }
 _INSERTS: dict[str, Any] = {
-    "sqlite": sqlite.insert(occurrences).on_conflict_do_nothing().returning(occurrences.c.run_id),
-    "postgresql": postgresql.insert(occurrences).on_conflict_do_nothing().returning(occurrences.c.run_id),
+    "sqlite": sqlite.insert(occurrences).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(occurrences).on_conflict_do_nothing(),
 }
+_STORED = select(occurrences.c.run_id).where(
+    any_of(occurrences.c.schedule_id, "ids"),
+    occurrences.c.due_at >= bindparam("first"),
+    occurrences.c.due_at <= bindparam("last"),
+)
 _WAITING = (
     select(runs_table.c.schedule_id, func.min(runs_table.c.id).label("first"))
     .where(in_states(RunState.QUEUED), any_of(runs_table.c.schedule_id, "ids"))
@@ -107,8 +112,8 @@ def advance(conn: Connection, instants: Iterable[tuple[str, datetime]]) -> None:
     together: dict[datetime, list[str]] = {}
     for schedule_id in sorted(newest):
         together.setdefault(newest[schedule_id], []).append(schedule_id)
-    if together:
-        conn.execute(_ADVANCE, [{"ids": ids, "instant": instant} for instant, ids in sorted(together.items())])
+    rows = [{"ids": ids, "instant": instant} for instant, ids in sorted(together.items())]
+    bulk.execute(conn, _ADVANCE, rows)
 
 
 def _instant(due: Due) -> tuple[str, datetime]:
@@ -129,7 +134,12 @@ def _insert(conn: Connection, numbered: Mapping[int, Due]) -> set[int]:
         }
         for run_id, due in numbered.items()
     ]
-    return set(conn.execute(_INSERTS[conn.dialect.name], rows).scalars()) if rows else set()
+    if not rows:
+        return set()
+    bulk.execute(conn, _INSERTS[conn.dialect.name], rows)
+    instants = [due.run.due_at for due in numbered.values() if due.run.due_at is not None]
+    asked = {"ids": {row["schedule_id"] for row in rows}, "first": min(instants), "last": max(instants)}
+    return set(conn.execute(_STORED, asked).scalars()) & numbered.keys()
 
 
 def _run(due: Due, run_id: int, now: datetime) -> Run:
@@ -151,6 +161,5 @@ def _skip_waiting(conn: Connection, won: Sequence[_Won]) -> list[_Won]:
             run = replace(run, state=RunState.SKIPPED, reason=why, ended_at=run.queued_at)
             skipped.append({"of": run.schedule_id, "instant": run.due_at, "why": why})
         result.append(_Won(each.due, run))
-    if skipped:
-        conn.execute(_SKIP, skipped)
+    bulk.execute(conn, _SKIP, skipped)
     return result

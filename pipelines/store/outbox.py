@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines.model import Message
+from pipelines.store import bulk
 from pipelines.store.schema import outbox
 
 _LONGEST_KEY = 500
@@ -34,8 +35,7 @@ def put(conn: Connection, messages: Iterable[tuple[int, Message, datetime]]) -> 
         }
         for run_id, message, at in messages
     ]
-    if rows:
-        conn.execute(_INSERTS[conn.dialect.name], rows)
+    bulk.execute(conn, _INSERTS[conn.dialect.name], rows)
 
 
 def dedupe_key(run_id: int, key: str) -> str:

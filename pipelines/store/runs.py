@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, func, insert, not_, null, select, text, update
 
 from pipelines.model import NewRun, Run, RunState, utcnow
-from pipelines.store import counts
+from pipelines.store import bulk, counts
 from pipelines.store.columns import any_of
 from pipelines.store.rows import AnyRow, of_new_run, to_run
 from pipelines.store.schema import attempts, in_states, runs
@@ -90,8 +90,7 @@ def store(conn: Connection, news: Sequence[NewRun], made: Sequence[Run]) -> None
         }
         for new, run in zip(news, made, strict=True)
     ]
-    if rows:
-        conn.execute(_INSERT, rows)
+    bulk.execute(conn, _INSERT, rows)
     counts.count(conn, [counts.Ended(run.pipeline, run.state, run.ended_at) for run in made if run.ended_at])
 
 
@@ -139,7 +138,17 @@ def claim(conn: Connection, claims: Sequence[Claim]) -> list[list[Run]]:
     if conn.dialect.name == "postgresql":
         conn.execute(text(f"SELECT pg_advisory_xact_lock({_CLAIM_LOCK})"))  # two who count at once would break a limit
     room = _Room(conn)
-    return [_claim(conn, wish, room) for wish in claims]
+    now = max((wish.now for wish in claims), default=utcnow())
+    limit = sum(wish.limit for wish in claims if wish.only is None)
+    free = _oldest_first(conn, {"now": now, "page": max(20, 2 * limit)}, room)
+    chosen = [
+        list(islice(_of(conn, wish, room) if wish.only is not None else free, max(0, wish.limit))) for wish in claims
+    ]
+    started: dict[int, Run] = {}
+    for owner in dict.fromkeys(wish.owner for wish in claims):
+        ids = [each for wish, found in zip(claims, chosen, strict=True) if wish.owner == owner for each in found]
+        started |= _start(conn, owner, now, ids) if ids else {}
+    return [[started[each] for each in found if each in started] for found in chosen]
 
 
 class _Room:
@@ -151,6 +160,7 @@ class _Room:
     def __init__(self, conn: Connection) -> None:
         self.running: Counter[str] = Counter()
         self.waiting: Counter[str] = Counter()
+        self.taken: set[int] = set()
         limits: dict[str, int] = {}
         for row in conn.execute(_HELD):
             (self.running if row.state == RunState.RUNNING else self.waiting)[row.pipeline] = row.held
@@ -160,6 +170,8 @@ class _Room:
 
     def take(self, row: AnyRow) -> bool:
         """Take a place for a run if there is one; if not, its pipeline is full."""
+        if row.id in self.taken:
+            return False
         name, waited = row.pipeline, row.state == RunState.WAITING_RETRY
         held = self.running[name] if waited else self.running[name] + self.waiting[name]
         if held >= row.max_instances:
@@ -167,19 +179,21 @@ class _Room:
             return False
         self.running[name] += 1
         self.waiting[name] -= waited
+        self.taken.add(row.id)
         return True
 
 
-def _claim(conn: Connection, wish: Claim, room: _Room) -> list[Run]:
-    if wish.limit <= 0:
-        return []
-    only = wish.only is not None
-    asked = {"page": max(20, 2 * wish.limit), "only": wish.only, "now": wish.now}
+def _of(conn: Connection, wish: Claim, room: _Room) -> Iterator[int]:
+    """Yield runs that a restricted claim may have."""
+    return _oldest_first(conn, {"now": wish.now, "page": max(20, 2 * wish.limit), "only": wish.only}, room)
+
+
+def _oldest_first(conn: Connection, asked: Mapping[str, Any], room: _Room) -> Iterator[int]:
+    """Take, one by one, runs that may start; each that is yielded has its place."""
+    only = "only" in asked
     fresh = _pages(conn, _FRESH[only], asked, room.full)
     again = _pages(conn, _AGAIN[only], asked, room.full_of_running) if room.waiting else iter(())
-    oldest_first = merge(fresh, again, key=lambda row: row.id)
-    chosen = list(islice((row.id for row in oldest_first if room.take(row)), wish.limit))
-    return _start(conn, wish, chosen) if chosen else []
+    return (row.id for row in merge(fresh, again, key=lambda row: row.id) if room.take(row))
 
 
 def _pages(conn: Connection, found: Select[Any], asked: Mapping[str, Any], full: set[str]) -> Iterator[AnyRow]:
@@ -192,11 +206,10 @@ def _pages(conn: Connection, found: Select[Any], asked: Mapping[str, Any], full:
         after = page[-1].id if page else after
 
 
-def _start(conn: Connection, wish: Claim, ids: Sequence[int]) -> list[Run]:
-    rows = conn.execute(_START, {"ids": ids, "by": wish.owner, "now": wish.now})
-    started = sorted((to_run(row) for row in rows), key=lambda run: run.id)
-    if started:
-        conn.execute(_INSERT_ATTEMPTS, [_attempt(run, wish.now) for run in started])
+def _start(conn: Connection, owner: str, now: datetime, ids: Sequence[int]) -> dict[int, Run]:
+    rows = conn.execute(_START, {"ids": ids, "by": owner, "now": now})
+    started = {run.id: run for run in map(to_run, rows)}
+    bulk.execute(conn, _INSERT_ATTEMPTS, [_attempt(run, now) for run in started.values()])
     return started
 
 

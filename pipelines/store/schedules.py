@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, null, select, upda
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines.model import ScheduleRow, ScheduleState, utcnow
-from pipelines.store import occurrences
+from pipelines.store import bulk, occurrences
 from pipelines.store.columns import any_of
 from pipelines.store.rows import of_schedule, to_schedule
 from pipelines.store.schema import schedules
@@ -87,8 +87,7 @@ def add(conn: Connection, rows: Sequence[ScheduleRow]) -> list[ScheduleRow | Non
 def remove(conn: Connection, ids: Sequence[str]) -> list[bool]:
     """Delete schedules, keeping their history; False for one that is not there."""
     present = _present(conn, ids)
-    if present:
-        conn.execute(_REMOVE, [{"of": each} for each in sorted(present)])
+    bulk.execute(conn, _REMOVE, [{"of": each} for each in sorted(present)])
     return [each in present for each in ids]
 
 
@@ -96,16 +95,15 @@ def set_state(conn: Connection, wishes: Sequence[SetState]) -> list[bool]:
     """Pause, resume or retire schedules; False for one that is not there. Resuming makes up for nothing."""
     present = _present(conn, [wish.id for wish in wishes])
     known = [wish for wish in wishes if wish.id in present]
-    if known:
-        conn.execute(_SET_STATE, [{"of": wish.id, "to": wish.state.value} for wish in known])
+    bulk.execute(conn, _SET_STATE, [{"of": wish.id, "to": wish.state.value} for wish in known])
     occurrences.advance(conn, [(wish.id, wish.at) for wish in known if wish.state is ScheduleState.ACTIVE])
     return [wish.id in present for wish in wishes]
 
 
 def set_next_due(conn: Connection, instants: Sequence[tuple[str, datetime | None]]) -> list[None]:
     """Store when schedules (id, instant) are due next, for people to read; None: never again."""
-    if instants:
-        conn.execute(_SET_NEXT, [{"of": each, "instant": instant} for each, instant in sorted(instants, key=_first)])
+    rows = [{"of": each, "instant": instant} for each, instant in sorted(instants, key=_first)]
+    bulk.execute(conn, _SET_NEXT, rows)
     return [None] * len(instants)
 
 
@@ -154,12 +152,9 @@ def _sync(conn: Connection, file: SyncFile) -> list[ScheduleRow]:
         if key in stored and not _same(stored[key], row)
     }
     gone = _gone(stored, wanted)
-    if fresh:
-        conn.execute(_INSERT, [_columns(row) for row in fresh.values()])
-    if changed:
-        conn.execute(_REDEFINE, [_redefined(changed[key]) for key in sorted(changed)])
-    if gone:
-        conn.execute(_RETIRE, [{"of": key} for key in sorted(gone)])
+    bulk.execute(conn, _INSERT, [_columns(row) for row in fresh.values()])
+    bulk.execute(conn, _REDEFINE, [_redefined(changed[key]) for key in sorted(changed)])
+    bulk.execute(conn, _RETIRE, [{"of": key} for key in sorted(gone)])
     now = {key: row for key, row in {**stored, **fresh, **changed}.items() if key not in gone}
     return [now[key] for key in sorted(now) if now[key].state is not ScheduleState.RETIRED]
 

@@ -91,6 +91,7 @@ def in_states(*states: RunState) -> ColumnClause[Any]:
 _live: ColumnClause[Any] = literal_column(LIVE)
 _over: ColumnClause[Any] = literal_column(OVER)
 _queued: ColumnClause[Any] = literal_column(QUEUED)
+_scheduled: ColumnClause[Any] = literal_column("schedule_id IS NOT NULL")
 Index(
     "runs_live",
     runs.c.state,
@@ -103,7 +104,13 @@ Index(
 Index("runs_over", runs.c.state, runs.c.id, sqlite_where=_over, postgresql_where=_over)
 Index("runs_over_by_pipeline", runs.c.pipeline, runs.c.state, runs.c.id, sqlite_where=_over, postgresql_where=_over)
 Index("runs_by_pipeline", runs.c.pipeline, runs.c.id)
-Index("runs_by_schedule", runs.c.schedule_id, runs.c.id)
+Index(
+    "runs_by_schedule",
+    runs.c.schedule_id,
+    runs.c.id,
+    sqlite_where=_scheduled,
+    postgresql_where=_scheduled,
+)
 Index(
     "runs_waiting",
     runs.c.state,

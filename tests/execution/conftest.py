@@ -88,7 +88,7 @@ async def opened(kind, **options):
 async def execute(executor, job, heard=None, *, timeout_s=30.0, cancel=None):
     """Execute a job with the arguments that most tests want."""
     heard = heard if heard is not None else Heard()
-    return await executor.execute(job, heard, timeout_s=timeout_s, cancel=cancel or asyncio.Event())
+    return await executor.execute(job, heard, timeout_s=timeout_s, cancel=cancel or asyncio.Future())
 
 
 @pytest.fixture

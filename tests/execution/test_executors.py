@@ -80,12 +80,12 @@ async def test_timeout_closes_the_stages(kind, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 async def test_cancel_closes_the_stages(kind, tmp_path):
     """When a run is cancelled its stages are closed."""
-    started, closed, cancel = tmp_path / "started", tmp_path / "closed", asyncio.Event()
+    started, closed, cancel = tmp_path / "started", tmp_path / "closed", asyncio.Future()
     async with opened(kind, close_s=10) as executor:
         stage = ("Wait", {"started": str(started), "closed": str(closed)})
         running = asyncio.create_task(execute(executor, job(stage), cancel=cancel))
         await until(started.exists)
-        cancel.set()
+        cancel.set_result(None)
         outcome = await running
     assert (RunState.CANCELLED, True) == (outcome.state, closed.exists())
 
@@ -93,13 +93,13 @@ async def test_cancel_closes_the_stages(kind, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_chain_that_finishes_all_the_same_counts(kind, tmp_path):
     """A chain that comes to its end in spite of being cancelled has succeeded."""
-    started, cancel = tmp_path / "started", asyncio.Event()
+    started, cancel = tmp_path / "started", asyncio.Future()
     async with opened(kind, close_s=10) as executor:
         running = asyncio.create_task(
             execute(executor, job(("Wait", {"started": str(started), "finish": True})), cancel=cancel)
         )
         await until(started.exists)
-        cancel.set()
+        cancel.set_result(None)
         outcome = await running
     assert RunState.SUCCEEDED is outcome.state
 
@@ -143,13 +143,13 @@ async def test_the_run_log_reaches_the_listener(kind, heard):
 @pytest.mark.parametrize("kind", KINDS)
 async def test_counts_come_while_the_run_goes_on(kind, heard, tmp_path):
     """While a run goes on its counts are told."""
-    cancel = asyncio.Event()
+    cancel = asyncio.Future()
     async with opened(kind) as executor:
         running = asyncio.create_task(
             execute(executor, job(("Wait", {"started": str(tmp_path / "s")})), heard, cancel=cancel)
         )
         await until(lambda: heard.counts)
-        cancel.set()
+        cancel.set_result(None)
         await running
     assert [("Wait", 1, 0)] == [(stage.name, stage.items_in, stage.items_out) for stage in heard.counts[0]]
 

@@ -44,13 +44,13 @@ async def test_a_stage_that_never_lets_go_is_killed(stage, tmp_path):
 
 async def test_a_stage_that_ignores_cancel_is_killed(tmp_path):
     """A stage that swallows every cancellation is killed, and the run is cancelled."""
-    started, cancel = tmp_path / "started", asyncio.Event()
+    started, cancel = tmp_path / "started", asyncio.Future()
     async with opened("process", close_s=0.2) as executor:
         running = asyncio.create_task(
             execute(executor, job(("Wait", {"started": str(started), "ignore": True})), cancel=cancel)
         )
         await until(started.exists)
-        cancel.set()
+        cancel.set_result(None)
         outcome = await running
     assert (RunState.CANCELLED, True) == (outcome.state, "killed" in outcome.reason)
 
@@ -169,15 +169,15 @@ async def test_runs_go_on_at_the_same_time(tmp_path):
 
 async def test_a_run_that_waits_for_a_process_can_be_cancelled(tmp_path):
     """A run that has not begun, as all processes are busy, is cancelled at once."""
-    started, first, second = tmp_path / "started", asyncio.Event(), asyncio.Event()
+    started, first, second = tmp_path / "started", asyncio.Future(), asyncio.Future()
     async with opened("process", processes=1) as executor:
         running = asyncio.create_task(execute(executor, job(("Wait", {"started": str(started)})), cancel=first))
         await until(started.exists)
         waiting = asyncio.create_task(execute(executor, job("numbers"), cancel=second))
         await asyncio.sleep(0)
-        second.set()
+        second.set_result(None)
         outcome = await waiting
-        first.set()
+        first.set_result(None)
         await running
     assert RunState.CANCELLED is outcome.state
 

@@ -105,7 +105,7 @@ def _index_runs() -> None:
     _index_some("runs_over_by_pipeline", "runs", ["pipeline", "state", "id"], _OVER)
     _index_some("runs_waiting", "runs", ["state", "schedule_id", "id"], _QUEUED)
     op.create_index("runs_by_pipeline", "runs", ["pipeline", "id"])
-    op.create_index("runs_by_schedule", "runs", ["schedule_id", "id"])
+    _index_some("runs_by_schedule", "runs", ["schedule_id", "id"], sa.text("schedule_id IS NOT NULL"))
 
 
 def _index_some(name: str, table: str, columns: list[str], where: sa.TextClause) -> None:
