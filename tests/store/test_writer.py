@@ -120,20 +120,21 @@ async def test_a_batch_has_its_bound(engine):
     assert [["gate"], [0, 1, 2], [3, 4, 5], [6]] == gate.batches
 
 
-async def test_long_work_is_committed_before_the_next_kind(engine, writer):
-    """A transaction that has lasted takes no further group in; what is left over follows at once."""
+async def test_long_work_is_committed_before_the_next_kind(engine, writer, monkeypatch):
+    """A transaction whose time is over takes no further group in; what is left over follows at once."""
+    monkeypatch.setattr("pipelines.store.writer.BATCH_S", -1.0)
     gate, first = await held(writer)
-    slow = Gate()
-    calls = [asyncio.create_task(writer.call(fn, arg)) for fn, arg in ((put, ("a", 1)), (slow, 0), (put, ("b", 1)))]
-    later = asyncio.create_task(writer.call(lambda conn, args: [stored(engine)], None))
-    await begun(5, writer)
+    seen: list[set[str]] = []
+
+    def look(conn, args):
+        seen.append(stored(engine))
+        return args
+
+    calls = [asyncio.create_task(writer.call(fn, arg)) for fn, arg in ((put, ("a", 1)), (look, 0), (put, ("b", 1)))]
+    await begun(4, writer)
     gate.open.set()
-    await asyncio.to_thread(slow.entered.wait, DEADLINE_S)
-    await asyncio.to_thread(slow.entered.clear)
-    await asyncio.sleep(0.03)
-    slow.open.set()
-    await asyncio.gather(first, *calls)
-    assert {"a", "b"} == await later
+    assert ["gate", "a", 0, "b"] == await asyncio.gather(first, *calls)
+    assert [{"a", "b"}] == seen
 
 
 async def test_only_the_guilty_get_the_error(engine, writer):
