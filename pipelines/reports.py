@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.model import Attempt, Run, StageCount
+from pipelines.store import history
+from pipelines.store.writer import Reader
 
 logger = logging.getLogger(__name__)
 
@@ -54,3 +57,32 @@ def write(folder: Path, run: Run, attempts: Sequence[Attempt], stages: Sequence[
     draft.write_text(json.dumps(render(run, attempts, stages), indent=2, default=str) + "\n", encoding="utf-8")
     draft.replace(path)
     return path
+
+
+class Reporter:
+    """Writes the reports of runs that end, off the event loop; `folder` None writes none."""
+
+    def __init__(self, folder: Path | None, reader: Reader) -> None:
+        """Read attempts and counts with `reader`."""
+        self._folder = folder
+        self._reader = reader
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def ended(self, run: Run) -> None:
+        """Have the report of a run that is over written soon."""
+        if self._folder is not None:
+            task = asyncio.create_task(self._report(self._folder, run), name=f"report of run {run.id}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Wait until all reports are written."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _report(self, folder: Path, run: Run) -> None:
+        attempts = await self._reader.read(history.attempts, run.id)
+        stages = await self._reader.read(history.stages, run.id)
+        try:
+            await asyncio.to_thread(write, folder, run, attempts, stages)
+        except OSError as error:
+            logger.error("no report of run %d of %s in OUTPUT_DIR: %s", run.id, run.pipeline, error)

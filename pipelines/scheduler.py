@@ -13,15 +13,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
-from pathlib import Path
 from typing import Self
 
-from pipelines import reports
+from pipelines import health, reports
 from pipelines.catalog import Catalog, ScheduleEntry
 from pipelines.definition import OnCrash, PipelineDefinition
 from pipelines.errors import InvalidTransition, UnknownName
 from pipelines.execution import make_executors
+from pipelines.health import Health
 from pipelines.model import NewRun, Params, Run, ScheduleRow, ScheduleState, StartedBy, utcnow
 from pipelines.runner import LiveRun, Runner
 from pipelines.settings import Settings
@@ -56,7 +55,6 @@ class PipelineScheduler:
         self._clock = clock
         self._stack = AsyncExitStack()
         self._final: dict[int, asyncio.Future[Run]] = {}
-        self._reports: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -71,6 +69,8 @@ class PipelineScheduler:
             await self.writer.start()
             stack.push_async_callback(self.writer.close)
             stack.push_async_callback(self.reader.close)
+            self._reporter = reports.Reporter(self.settings.output_dir, self.reader)
+            stack.push_async_callback(self._reporter.close)
             self._executors = make_executors(
                 plugins=self.settings.plugins_folder,
                 allow=self.settings.allowed_modules,
@@ -91,15 +91,13 @@ class PipelineScheduler:
             await self._worker.kill()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, *self._reports, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._stack.aclose()
 
     @property
     def slots(self) -> int:
         """How many runs may go on at one time."""
         return self.catalog.options.max_parallel_jobs
-
-    # ------------------------------------------------------------------ life
 
     async def start(self, *, only: Iterable[int] | None = None) -> None:
         """Take up what an earlier service left behind, then execute what is queued.
@@ -157,6 +155,24 @@ class PipelineScheduler:
             max_instances=definition.max_instances,
         )
 
+    def start_monitoring(self) -> None:
+        """Log the service's health every now and then, as the pipelines file says."""
+        monitoring = self.catalog.options.monitoring
+        if monitoring.enabled:
+            watching = health.watch(self.health, monitoring.health_check_interval)
+            self._tasks.append(asyncio.create_task(watching, name="health"))
+
+    async def health(self) -> Health:
+        """Read how the service is."""
+        return Health(
+            loop_lag_s=await health.loop_lag_s(),
+            waiting_writes=self.writer.pending,
+            dropped_lines=self.writer.dropped,
+            running=len(self.live),
+            queued=await self.reader.read(history.queue_depth),
+            slots=self.slots,
+        )
+
     async def failed(self) -> None:
         """Return when a task that must never end has ended, by raising what ended it."""
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -173,8 +189,6 @@ class PipelineScheduler:
         """Stop what runs at once; each run is recorded as cancelled."""
         if self._tasks:
             await self._worker.kill()
-
-    # ----------------------------------------------------------------- verbs
 
     async def run_now(
         self,
@@ -253,8 +267,6 @@ class PipelineScheduler:
         """The runs that are being executed here, by id."""
         return self._worker.live if self._tasks else {}
 
-    # ---------------------------------------------------------------- events
-
     def _queued(self) -> None:
         if self._tasks:
             self._worker.wake()
@@ -265,18 +277,7 @@ class PipelineScheduler:
         future = self._final.pop(run.id, None)
         if future is not None and not future.done():
             future.set_result(run)
-        if self.settings.output_dir is not None:
-            task = asyncio.create_task(self._report(self.settings.output_dir, run), name=f"report of run {run.id}")
-            self._reports.add(task)
-            task.add_done_callback(self._reports.discard)
-
-    async def _report(self, folder: Path, run: Run) -> None:
-        attempts = await self.reader.read(history.attempts, run.id)
-        stages = await self.reader.read(history.stages, run.id)
-        try:
-            await asyncio.to_thread(partial(reports.write, folder, run, attempts, stages))
-        except OSError as error:
-            logger.error("no report of run %d of %s in OUTPUT_DIR: %s", run.id, run.pipeline, error)
+        self._reporter.ended(run)
 
 
 def _row(entry: ScheduleEntry) -> ScheduleRow:

@@ -71,6 +71,7 @@ async def serve(settings: Settings, catalog: Catalog) -> int:
         schedules = await scheduler.start_timetable()
         terminal.show(terminal.jobs_table(catalog, schedules, utcnow()))
         await scheduler.run_unscheduled()
+        scheduler.start_monitoring()
         logger.info("ready; Ctrl-C stops")
         code = await _until(stop, scheduler)
         await _drain(stop, scheduler, settings.scheduler_drain_s)

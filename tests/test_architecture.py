@@ -42,6 +42,7 @@ ORDER = [
     "worker",
     "timetable",
     "reports",
+    "health",
     "scheduler",
     "terminal",
     "service",

@@ -36,20 +36,30 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """SQLite has no time zones: it is given UTC without one."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"a datetime without a time zone cannot be stored: {value!r}; use datetime.now(UTC)")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], Any]:
+        """SQLite has no time zones: it is given UTC without one, as text that sorts."""
+        return _instant_to_text if dialect.name == "sqlite" else _instant_to_utc
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 -- the interface's
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:  # noqa: ARG002 -- the interface's
         """Return the same instant, in UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return _instant_from_text if dialect.name == "sqlite" else _instant_to_utc
+
+
+def _instant_to_utc(value: datetime | None) -> datetime | None:
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise ValueError(f"a datetime without a time zone cannot be stored: {value!r}; use datetime.now(UTC)")
+    return value.astimezone(UTC)
+
+
+def _instant_to_text(value: datetime | None) -> str | None:
+    utc = _instant_to_utc(value)
+    return None if utc is None else utc.isoformat(" ", "microseconds")[: -len("+00:00")]
+
+
+def _instant_from_text(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
 
 
 class PlainText(TypeDecorator[str]):
@@ -58,19 +68,28 @@ class PlainText(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 -- the interface's
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:  # noqa: ARG002 -- the interface's
         """Return the text as it can be stored."""
-        return None if value is None else _UNSTORABLE.sub("\ufffd", value)
+        return _cleaned
+
+
+def _cleaned(value: str | None) -> str | None:
+    return value if value is None or _harmless(value) else _UNSTORABLE.sub("\ufffd", value)
+
+
+def _harmless(value: str) -> bool:
+    """Say at little cost that there is nothing to do, which is nearly always so."""
+    return value.isascii() and "\x00" not in value
 
 
 def escaped(key: str) -> str:
     """Return a key in a form that both databases can hold; `unescaped` gives the very same key back."""
-    return _ESCAPABLE.sub(lambda found: f"\ufdd0{ord(found[0]):04x}", key)
+    return key if _harmless(key) else _ESCAPABLE.sub(lambda found: f"\ufdd0{ord(found[0]):04x}", key)
 
 
 def unescaped(key: str) -> str:
     """Undo `escaped`."""
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), key)
+    return key if key.isascii() else _ESCAPED.sub(lambda found: chr(int(found[1], 16)), key)
 
 
 class ExactText(TypeDecorator[str]):
@@ -83,13 +102,13 @@ class ExactText(TypeDecorator[str]):
         """PostgreSQL would sort by its locale."""
         return Text(collation="C") if dialect.name == "postgresql" else Text()
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 -- the interface's
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:  # noqa: ARG002 -- the interface's
         """Escape what the databases refuse."""
-        return None if value is None else escaped(value)
+        return lambda value: None if value is None else escaped(value)
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 -- as above
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], str | None]:  # noqa: ARG002 -- as above
         """Undo the escape."""
-        return None if value is None else unescaped(value)
+        return lambda value: None if value is None else unescaped(value)
 
 
 def to_json(value: Any) -> str:

@@ -30,6 +30,16 @@ BUSY_S = 30
 """How long SQLite itself waits for another process's transaction."""
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
 _MIGRATION_LOCK = 7_306_001
+_SERVICE_LOCK = 7_306_003
+_TRY_LOCK = text("SELECT pg_try_advisory_lock(:ours, hashtext(current_schema()))")
+_LOCK_HOLDER = text(
+    """
+    SELECT coalesce(host(activity.client_addr), 'this machine') AS client, activity.backend_start AS since
+    FROM pg_locks JOIN pg_stat_activity AS activity USING (pid)
+    WHERE locktype = 'advisory' AND classid = :ours AND objid = hashtext(current_schema())::bit(32)::bigint AND granted
+      AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """
+)
 _WRITES = "pipecall_writes"
 
 
@@ -81,18 +91,19 @@ def migrate(engine: Engine) -> None:
 
 @contextmanager
 def hold(url: str) -> Iterator[None]:
-    """Keep other services off an SQLite file while inside; PostgreSQL needs no such thing.
+    """Keep other services off a database while inside.
 
-    The lock lies beside the file (`….lock`) and belongs to the process: it vanishes with it, however it ends. Who holds
-    it is told in `….holder`.
+    Beside an SQLite file lies a lock (`….lock`) that belongs to the process; who holds it is told in `….holder`. On
+    PostgreSQL it is an advisory lock of a session of its own. Either vanishes with the process, however that ends.
 
     Raises:
-        StoreLocked: another process holds it; the text names its pid, host and since when.
+        StoreLocked: another process holds it; the text names it and says since when.
         StoreError: the URL cannot be read, or the lock cannot be made there.
     """
     parsed = _parse(url)
     if parsed.get_backend_name() != "sqlite":
-        yield
+        with _hold_server(parsed):
+            yield
         return
     _make_folder(parsed)
     path = _file(parsed).resolve()
@@ -113,6 +124,35 @@ def hold(url: str) -> Iterator[None]:
         with suppress(OSError):
             holder.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def _hold_server(url: URL) -> Iterator[None]:
+    engine = _engine(url)
+    try:
+        with _locked_session(engine):
+            yield
+    finally:
+        engine.dispose()
+
+
+def _locked_session(engine: Engine) -> Connection:
+    """Return a session of the server that holds the lock for as long as it is open."""
+    try:
+        conn = engine.connect()
+        key = {"ours": _SERVICE_LOCK}
+        if conn.execute(_TRY_LOCK, key).scalar_one():
+            conn.commit()
+            return conn
+        held = conn.execute(_LOCK_HOLDER, key).one_or_none()
+        conn.close()
+    except SQLAlchemyError as error:
+        raise _cannot_open(engine.url, error) from error
+    since = f", since {held.since:%Y-%m-%d %H:%M:%S}" if held else ""
+    who = f"another service on {held.client}{since}" if held else "another service"
+    raise StoreLocked(
+        f"{_shown(engine.url)} is in use by {who}; stop that service first, or give this one its own SCHEDULER_DB_URL"
+    )
 
 
 def reason(error: BaseException) -> str:

@@ -116,7 +116,6 @@ def to_schedule(row: AnyRow) -> ScheduleRow:
         params=row.params,
         created_at=row.created_at,
         last_due_at=row.last_due_at,
-        next_due_at=row.next_due_at,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, null, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines.model import ScheduleRow, ScheduleState, utcnow
@@ -37,12 +37,10 @@ _REDEFINE = (
         **{name: bindparam(f"new_{name}", type_=schedules.c[name].type) for name in _DEFINITION},
         state=bindparam("to"),
         last_due_at=bindparam("instant"),
-        next_due_at=bindparam("upcoming"),
     )
 )
-_RETIRE = update(schedules).where(_ID).values(state=ScheduleState.RETIRED.value, next_due_at=null())
+_RETIRE = update(schedules).where(_ID).values(state=ScheduleState.RETIRED.value)
 _SET_STATE = update(schedules).where(_ID).values(state=bindparam("to"))
-_SET_NEXT = update(schedules).where(_ID).values(next_due_at=bindparam("instant"))
 _REMOVE = delete(schedules).where(_ID)
 
 
@@ -100,13 +98,6 @@ def set_state(conn: Connection, wishes: Sequence[SetState]) -> list[bool]:
     return [wish.id in present for wish in wishes]
 
 
-def set_next_due(conn: Connection, instants: Sequence[tuple[str, datetime | None]]) -> list[None]:
-    """Store when schedules (id, instant) are due next, for people to read; None: never again."""
-    rows = [{"of": each, "instant": instant} for each, instant in sorted(instants, key=_first)]
-    bulk.execute(conn, _SET_NEXT, rows)
-    return [None] * len(instants)
-
-
 def advance(conn: Connection, instants: Sequence[tuple[str, datetime]]) -> list[None]:
     """Move the newest handled instants of schedules (id, instant) forward; never back."""
     occurrences.advance(conn, instants)
@@ -124,10 +115,6 @@ def list_all(conn: Connection, *, retired: bool = False) -> list[ScheduleRow]:
     return [to_schedule(row) for row in conn.execute(_ALL if retired else _NOT_RETIRED)]
 
 
-def _first(pair: tuple[str, object]) -> str:
-    return pair[0]
-
-
 def _present(conn: Connection, ids: Iterable[str]) -> set[str]:
     return set(conn.execute(_SOME, {"ids": list(ids)}).scalars())
 
@@ -138,7 +125,6 @@ def _columns(row: ScheduleRow) -> dict[str, Any]:
         "state": row.state.value,
         "created_at": row.created_at,
         "last_due_at": row.last_due_at,
-        "next_due_at": row.next_due_at,
     }
 
 
@@ -186,7 +172,6 @@ def _merged(old: ScheduleRow, new: ScheduleRow, at: datetime) -> ScheduleRow:
         state=ScheduleState.ACTIVE if back else old.state,
         created_at=old.created_at,
         last_due_at=at if restarted else old.last_due_at,
-        next_due_at=new.next_due_at if restarted else old.next_due_at,
     )
 
 
@@ -205,5 +190,4 @@ def _redefined(row: ScheduleRow) -> dict[str, Any]:
         "of": row.id,
         "to": row.state.value,
         "instant": row.last_due_at,
-        "upcoming": row.next_due_at,
     }

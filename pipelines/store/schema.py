@@ -187,7 +187,6 @@ schedules = Table(
     Column("params", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("last_due_at", UtcDateTime),
-    Column("next_due_at", UtcDateTime),
 )
 
 occurrences = Table(

@@ -17,6 +17,7 @@ from sqlalchemy import inspect, text
 
 from pipelines.errors import SchemaTooNew, StoreError, StoreLocked
 from pipelines.store import database, schema
+from tests.store.conftest import fresh_schema
 
 ROOT = Path(__file__).parents[2]
 
@@ -174,10 +175,13 @@ def test_two_names_of_one_file_share_the_lock(tmp_path):
         pass
 
 
-def test_postgresql_is_not_locked():
-    """Several services may share a server."""
-    with database.hold("postgresql://h/d"), database.hold("postgresql://h/d"):
-        pass
+def test_a_second_service_on_a_server_is_refused():
+    """On PostgreSQL as well there is one service for each database; when the first ends, it is free."""
+    with fresh_schema() as url:
+        with database.hold(url), pytest.raises(StoreLocked, match=r"in use by another service on .*, since 20"):
+            database.hold(url).__enter__()
+        with database.hold(url):
+            pass
 
 
 HOLD = """

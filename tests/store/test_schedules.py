@@ -27,12 +27,11 @@ def test_a_new_schedule_begins_now(conn):
 
 
 def test_an_unchanged_schedule_is_left_alone(conn):
-    """A second sync of the same file keeps what was handled, and what is due next."""
+    """A second sync of the same file keeps what was handled."""
     sync(conn, schedule())
     schedules.advance(conn, [("prices", after(60))])
-    schedules.set_next_due(conn, [("prices", after(120))])
     (row,) = sync(conn, schedule(), at=after(90))
-    assert (NOON, after(60), after(120)) == (row.created_at, row.last_due_at, row.next_due_at)
+    assert (NOON, after(60)) == (row.created_at, row.last_due_at)
     assert row == schedules.get(conn, "prices")
 
 
@@ -120,13 +119,6 @@ def test_the_newest_handled_instant_never_goes_back(conn):
     schedules.add(conn, [schedule(last_due_at=NOON)])
     schedules.advance(conn, [("prices", after(60)), ("prices", after(30))])
     assert after(60) == schedules.get(conn, "prices").last_due_at
-
-
-def test_what_is_due_next_can_be_cleared(conn):
-    """A schedule that is never due again says so."""
-    schedules.add(conn, [schedule("a", next_due_at=NOON), schedule("b")])
-    schedules.set_next_due(conn, [("b", after(1)), ("a", None)])
-    assert [None, after(1)] == [row.next_due_at for row in schedules.list_all(conn)]
 
 
 def test_an_unknown_schedule_is_none(conn):

@@ -160,7 +160,6 @@ def _schedules() -> None:
         sa.Column("params", sa.JSON(), nullable=False),
         sa.Column("created_at", _AT, nullable=False),
         sa.Column("last_due_at", _AT),
-        sa.Column("next_due_at", _AT),
     )
     op.create_table(
         "occurrences",
