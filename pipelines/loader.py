@@ -24,7 +24,7 @@ from pipelines.definition import (
 )
 from pipelines.errors import BadSchedule, ConfigError, Problem, nearest
 from pipelines.faults import faults
-from pipelines.model import Params
+from pipelines.model import Params, ScheduleRow
 from pipelines.registry import Registry
 from pipelines.stage_checks import StageChecks
 from pipelines.triggers import Trigger, check_zone
@@ -52,6 +52,17 @@ class ScheduleEntry:
     trigger: Trigger
     zone: str
     params: Params
+
+    def row(self) -> ScheduleRow:
+        """Return the schedule as the store is told of it."""
+        return ScheduleRow(
+            id=self.id,
+            pipeline=self.pipeline,
+            spec=self.definition.spec(),
+            timezone=self.zone,
+            words=self.trigger.words,
+            params=self.params,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from pipelines.model import (
     StageCount,
     utcnow,
 )
+from pipelines.redaction import Redactor
 from pipelines.retry import next_attempt_at
 from pipelines.store import ends, logs, state
 from pipelines.store.writer import Reader, Writer
@@ -63,11 +64,12 @@ class LiveRun:
 class RunLog:
     """Takes what a running chain reports (`execution.Listener`): lines go to the store and the program's log."""
 
-    def __init__(self, live: LiveRun, *, writer: Writer, reader: Reader) -> None:
-        """Report on `live` from now on."""
+    def __init__(self, live: LiveRun, *, writer: Writer, reader: Reader, redactor: Redactor) -> None:
+        """Report on `live` from now on; `redactor` cleans every line."""
         self._live = live
         self._writer = writer
         self._reader = reader
+        self._redactor = redactor
         self._extra = {"run": live.run.id, "pipeline": live.run.pipeline}
 
     def say(self, level: int, text: str, *args: object) -> None:
@@ -76,8 +78,9 @@ class RunLog:
 
     def log(self, lines: Sequence[LogLine]) -> None:
         """Keep the lines with the run, and show them."""
-        self._writer.post(logs.append, (self._live.run.id, tuple(lines)))
-        for line in lines:
+        clean = tuple(map(self._redactor.line, lines))
+        self._writer.post(logs.append, (self._live.run.id, clean))
+        for line in clean:
             logger.log(line.level, "%s", line.text, extra=self._extra)
 
     def stages(self, counts: Sequence[StageCount]) -> None:
@@ -108,14 +111,16 @@ class Runner:
         reader: Reader,
         executors: Mapping[ExecutorKind, Executor],
         env: Mapping[str, str],
+        redactor: Redactor,
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
-        """`env` fills `${NAME}` in keyword arguments; `clock` gives the time now, UTC."""
+        """`env` fills `${NAME}` in keyword arguments, `redactor` hides secrets, `clock` gives the time now, UTC."""
         self._catalog = catalog
         self._writer = writer
         self._reader = reader
         self._executors = executors
         self._env = env
+        self._redactor = redactor
         self._clock = clock
         self._random = Random()  # noqa: S311 - jitter, not secrets
 
@@ -126,7 +131,7 @@ class Runner:
         as recorded (final, or `waiting_retry`); None when it was no longer ours to record. When the task is cancelled,
         the chain is killed and the run recorded as cancelled.
         """
-        log = RunLog(live, writer=self._writer, reader=self._reader)
+        log = RunLog(live, writer=self._writer, reader=self._reader, redactor=self._redactor)
         try:
             definition, outcome = await self._execute(live, log)
         except asyncio.CancelledError:
@@ -148,7 +153,7 @@ class Runner:
         executor = self._executors[definition.executor]
         timeout_s = definition.timeout.total_seconds()
         outcome = await executor.execute(job, log, timeout_s=timeout_s, cancel=live.cancel)
-        return definition, _with_cancel_reason(outcome, live)
+        return definition, self._redactor.outcome(_with_cancel_reason(outcome, live))
 
     def _job(self, live: LiveRun, definition: PipelineDefinition) -> Job:
         run = live.run

@@ -22,6 +22,7 @@ from pipelines.errors import InvalidTransition, UnknownName
 from pipelines.execution import make_executors
 from pipelines.health import Health
 from pipelines.model import NewRun, Params, Run, ScheduleRow, ScheduleState, StartedBy, utcnow
+from pipelines.redaction import Redactor
 from pipelines.runner import LiveRun, Runner
 from pipelines.settings import Settings
 from pipelines.store import database, ends, history, runs, schedules
@@ -126,6 +127,7 @@ class PipelineScheduler:
             reader=self.reader,
             executors=self._executors,
             env=self._env,
+            redactor=Redactor(self.catalog.loaded.secrets),
             clock=self._clock,
         )
 
@@ -139,12 +141,18 @@ class PipelineScheduler:
         """Store the file's schedules, retire those that vanished from it, start the clockwork; return all schedules."""
         now = self._clock()
         entries = {entry.id: entry for entry in self.catalog.schedules()}
-        rows = [_row(entry) for entry in entries.values()]
+        rows = [entry.row() for entry in entries.values()]
         stored = await self.writer.call(schedules.sync, schedules.SyncFile(rows=rows, at=now))
         active = [row for row in stored if row.state is ScheduleState.ACTIVE and row.id in entries]
         self.timetable.put(self._scheduled(entries[row.id], row, now) for row in active)
         self.timetable.start()
-        return [_with_next_due(row, entries.get(row.id), now) for row in stored]
+        shown = [_with_next_due(row, entries.get(row.id), now) for row in stored]
+        for row in shown:
+            if row.created_at == now and row.next_due_at is None:
+                logger.warning(
+                    "schedule '%s' of %s (%s) lies in the past; it never runs", row.id, row.pipeline, row.words
+                )
+        return shown
 
     def _scheduled(self, entry: ScheduleEntry, row: ScheduleRow, now: datetime) -> Scheduled:
         definition = self.catalog.get(entry.pipeline)
@@ -278,17 +286,6 @@ class PipelineScheduler:
         if future is not None and not future.done():
             future.set_result(run)
         self._reporter.ended(run)
-
-
-def _row(entry: ScheduleEntry) -> ScheduleRow:
-    return ScheduleRow(
-        id=entry.id,
-        pipeline=entry.pipeline,
-        spec=entry.definition.spec(),
-        timezone=entry.zone,
-        words=entry.trigger.words,
-        params=entry.params,
-    )
 
 
 def _with_next_due(row: ScheduleRow, entry: ScheduleEntry | None, now: datetime) -> ScheduleRow:

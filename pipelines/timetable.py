@@ -34,6 +34,9 @@ SLICE = 200
 NAP = timedelta(seconds=30)
 """The clock is read at least so often, so that a suspended machine or a clock set forward is noticed."""
 
+AGAIN_S = 5
+"""How soon recording is tried again after the store refused, in seconds."""
+
 
 @dataclass(slots=True)
 class Scheduled:
@@ -132,7 +135,9 @@ class Timetable:
     def _fired(self, key: str, task: asyncio.Task[None]) -> None:
         del self._firing[key]
         if not task.cancelled() and task.exception() is not None:
-            logger.error("what was due could not be recorded; it is tried again", exc_info=task.exception())
+            logger.error("what was due could not be recorded; tried again in %d s", AGAIN_S, exc_info=task.exception())
+            if self._apscheduler.running:
+                asyncio.get_running_loop().call_later(AGAIN_S, self._ring, key)
 
     async def _fire(self, key: str) -> None:
         """Record all that is due for the schedules of one trigger, until nothing is."""

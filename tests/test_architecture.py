@@ -38,6 +38,7 @@ ORDER = [
     "execution",
     "retry",
     "misfire",
+    "redaction",
     "runner",
     "worker",
     "timetable",

@@ -48,6 +48,10 @@ def remember_and_fail(item):
     remember(item)
     raise ValueError("after all")
 
+def tell(item, *, key):
+    current_run().log.info("using %s", key)
+    raise ValueError(f"no luck with {key}")
+
 def message(item):
     current_run().emit("discord:1", {"content": "hello"}, key="greeting")
     current_run().emit("discord:1", {"content": "again"}, key="greeting")
@@ -143,6 +147,16 @@ async def test_parameters_and_state_reach_the_chain(stages):
     first = (await ended(stages, "p"))[2]
     second = (await ended(stages, "p", region="us"))[2]
     assert (["count 1, region eu"], ["count 2, region us"]) == (first, second)
+
+
+async def test_secrets_are_hidden_from_all_that_is_kept(stages):
+    """A secret from the environment that a stage logs and raises is nowhere in the store."""
+    stages.env["SHOP_KEY"] = "s3cr3t-value"
+    body = "retry: {attempts: 1}, chain: [{class: stages.tell, kwargs: {key: '${SHOP_KEY}'}}]"
+    stages.write(pipelines(p=body))
+    run, _, lines = await ended(stages, "p")
+    assert (["using •••"], "no luck with •••") == (lines, run.error.message)
+    assert b"s3cr3t" not in b"".join(path.read_bytes() for path in stages.folder.glob("store.db*"))
 
 
 async def test_state_of_a_failed_run_is_not_kept(stages):
@@ -306,6 +320,16 @@ async def test_an_edited_schedule_starts_anew(stages):
     async with stages.scheduler(clock=clock) as scheduler:
         (row,) = await scheduler.start_timetable()
     assert (clock.now, NOON.replace(minute=4, second=0)) == (row.last_due_at, row.next_due_at)
+
+
+async def test_a_date_in_the_past_is_pointed_out_once(stages, caplog):
+    """A new one-time schedule whose time has passed never runs; that is said when it is new, and not again."""
+    stages.write(pipelines(p="schedule: {at: '2020-01-01T00:00:00'}, chain: [stages.numbers]"))
+    for _ in range(2):
+        async with stages.scheduler() as scheduler:
+            (row,) = await scheduler.start_timetable()
+            assert row.next_due_at is None
+    assert 1 == sum("lies in the past; it never runs" in record.getMessage() for record in caplog.records)
 
 
 async def test_schedules_of_disabled_pipelines_are_retired(stages):
