@@ -57,6 +57,7 @@ class Worker:
         self._clock = clock
         self._wake = asyncio.Event()
         self._stopping = False
+        self._claims_no_more = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy = 0
 
@@ -66,11 +67,14 @@ class Worker:
 
     async def run(self) -> None:
         """Claim and execute until `drain` is called. A fault of the store ends it with that fault."""
-        while not self._stopping:
-            self._wake.clear()
-            started = await self._claim()
-            if not started or self._busy >= self._slots:
-                await self._rest()
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                started = await self._claim()
+                if not started or self._busy >= self._slots:
+                    await self._rest()
+        finally:
+            self._claims_no_more.set()
 
     async def _claim(self) -> int:
         free = self._slots - self._busy
@@ -88,8 +92,6 @@ class Worker:
         run = live.run
         self.live[run.id] = live
         self._busy += 1
-        if self._stopping:
-            live.request_cancel(SERVICE_STOPPED)
         task = asyncio.create_task(self._attempt(live), name=f"run {run.id} of {run.pipeline}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -125,8 +127,7 @@ class Worker:
 
     async def drain(self, grace_s: float) -> None:
         """Claim no more; give what runs `grace_s` seconds, then cancel it and wait until that is recorded."""
-        self._stopping = True
-        self._wake.set()
+        await self._stop_claiming()
         if self._tasks:
             logger.info("waiting up to %g s for %d running pipeline(s)", grace_s, len(self._tasks))
             await asyncio.wait(self._tasks, timeout=grace_s)
@@ -136,11 +137,16 @@ class Worker:
 
     async def kill(self) -> None:
         """Stop what runs at once; each is recorded as cancelled."""
-        self._stopping = True
-        self._wake.set()
+        await self._stop_claiming()
         for task in self._tasks:
             task.cancel()
         await self._settled()
+
+    async def _stop_claiming(self) -> None:
+        """Claim no more; what a claim that is under way brings is begun, as it is recorded as running."""
+        self._stopping = True
+        self._wake.set()
+        await self._claims_no_more.wait()
 
     async def _settled(self) -> None:
         while self._tasks:

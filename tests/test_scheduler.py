@@ -265,6 +265,19 @@ async def test_drain_cancels_what_does_not_end(stages):
 EVERY_MINUTE = "schedule: '* * * * *', chain: [stages.numbers]"
 
 
+@pytest.mark.parametrize("turns", [0, 1, 3, 10, 30, 100])
+async def test_stopping_while_a_run_is_claimed_loses_nothing(stages, turns):
+    """Whenever a service is stopped, a run that was just queued is either still queued or ran to its end."""
+    stages.write(pipelines(p="chain: [stages.numbers]"))
+    async with stages.scheduler() as scheduler:
+        await scheduler.start()
+        await scheduler.run_now(["p"])
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await scheduler.drain(30)
+    assert stages.query("SELECT state, attempt FROM runs") in ([("queued", 0)], [("succeeded", 1)])
+
+
 class Clock:
     """A clock that stands still until it is set."""
 
