@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipelines.errors import nearest
-from pipelines.wording import found, quoted, suggestion
+from pipelines.wording import found, one_of, quoted, suggestion
 from pipelines.yaml_values import KeyPath
 
 
@@ -40,7 +40,9 @@ def _message(details: ErrorDetails, model: type[BaseModel]) -> str:
         return f"unknown key {quoted(str(loc[-1]))}; {suggestion(str(loc[-1]), _keys(model, loc[:-1]))}"
     if kind == "missing":
         return f"the key {quoted(str(loc[-1]))} is missing"
-    if kind in ("model_type", "model_attributes_type", "dict_type"):
+    if kind in ("model_type", "model_attributes_type"):
+        return f"found {found(value)}; expected a mapping with keys such as {one_of(_keys(model, loc)[:4])}"
+    if kind == "dict_type":
         return f"found {found(value)}; expected a mapping"
     return f"found {found(value)}, which is not valid here"
 

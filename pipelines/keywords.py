@@ -166,3 +166,16 @@ def _plain_words(kind: Any, args: tuple[Any, ...]) -> str:
     if any(kind is each for each in _MAPPINGS):
         return "a mapping"
     return next((words for each, words in _WORDS if kind is each), "")
+
+
+def takes(function: Any, count: int) -> bool:
+    """Tell whether a function can be called with `count` positional arguments; True where its signature is unknown."""
+    if not inspect.isfunction(function):
+        return True
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True

@@ -166,7 +166,10 @@ class _Reading:
         try:
             check_zone(section.timezone)
         except BadSchedule as error:
-            self._tell((*path, "timezone"), str(error))
+            if given.timezone == section.timezone and "timezone" in given.model_fields_set:
+                self._problems.append(Problem(str(error), path="SCHEDULER_TIMEZONE", file="environment or .env"))
+            else:
+                self._tell((*path, "timezone"), str(error))
             return section.model_copy(update={"timezone": "UTC"})
         return section
 

@@ -22,7 +22,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Render one record; line breaks inside a message are kept and indented, control characters are not."""
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        text = _printable(record.getMessage())
+        text = printable(record.getMessage())
         if record.exc_info:
             text = f"{text}\n{self.formatException(record.exc_info)}"
         return f"{at} {record.levelname:<7} {_subject(record)}{text.rstrip()}".replace("\n", "\n    ")
@@ -33,7 +33,8 @@ def _subject(record: logging.LogRecord) -> str:
     return f"{record.pipeline} #{run} " if run is not None else ""  # type: ignore[attr-defined]  # set beside run
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return text without the control characters that could steer a terminal; line breaks and tabs stay."""
     return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text)
 
 

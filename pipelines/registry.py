@@ -21,14 +21,17 @@ from types import ModuleType
 from typing import Any
 
 from pipelines.errors import NotAllowed, PipecallError, nearest
-from pipelines.keywords import Keywords, keywords_of
+from pipelines.keywords import Keywords, keywords_of, takes
 from pipelines.model import StageSpec
-from pipelines.transform import Transform
+from pipelines.transform import Fetcher, Sink
+from pipelines.transforms import NAMES
 from pipelines.wording import one_of, quoted, suggestion
 
 BUILT_IN = "pipelines.transforms"
 DEFAULT_ALLOW = (BUILT_IN, "bot.sink")
 MAX_PATH = 200
+CONTRACT = {"__call__": ("self", "items"), "fetch": ("self",), "handle": ("self", "item")}
+"""The methods of a stage's class that a run calls, with their arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,9 @@ class Registry:
         if len(path) > MAX_PATH:
             return f"the class path has {len(path)} characters; at most {MAX_PATH} are allowed"
         if len(parts) < 2 or not all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
-            return f"{quoted(path)} is no class path; expected module and name, such as my_plugin.MyFetcher"
+            built_in = nearest(path, list(NAMES))
+            hint = f"did you mean '{BUILT_IN}.{built_in}'?" if built_in else "such as my_plugin.MyFetcher"
+            return f"{quoted(path)} is no class path; expected module and name, {hint}"
         if any(part.startswith("__") for part in parts):
             return f"{quoted(path)} names something internal to Python"
         if self._covered(path) or self._plugin_file(parts[0]) is not None:
@@ -135,7 +140,9 @@ class Registry:
             raise PipecallError(
                 f"the module {module_name} has no stage {quoted(name)}; {_offer(module, name)}"
             ) from None
-        except (Exception, SystemExit) as error:  # a module may make its names when asked, by importing others
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a module may make its names when asked, by importing others
             raise self._import_failed(path, error) from error
         reason = why_no_stage(target)
         if reason is not None:
@@ -156,7 +163,9 @@ class Registry:
             close = nearest(name, known)
             hint = f"; did you mean '{close}'?" if close else ""
             raise PipecallError(f"there is no module {quoted(error.name)}{hint}") from None
-        except (Exception, SystemExit) as error:  # a module's own code may raise anything, and must not end the program
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a module's own code may raise anything, and must not end us
             raise self._import_failed(name, error) from error
 
     def _import_failed(self, name: str, error: BaseException) -> PipecallError:
@@ -195,6 +204,9 @@ class Registry:
         close = nearest(parts[0], self._module_names())
         if close is not None:
             return f"did you mean '{'.'.join([close, *parts[1:]])}'?"
+        prefix = nearest(".".join(parts[:-1]), self.allow)
+        if prefix is not None:
+            return f"did you mean '{prefix}.{parts[-1]}'?"
         folder = f"a module in {self.plugins.name}/" if self.plugins is not None else "no plugins folder"
         return f"stages come from {folder} or from {one_of(self.allow)}"
 
@@ -216,16 +228,23 @@ def why_no_stage(target: Any) -> str | None:
 
 
 def _why_no_stage_class(target: type) -> str | None:
-    if issubclass(target, Transform):
-        return None
-    if callable(getattr(target, "fetch", None)) or callable(getattr(target, "handle", None)):
-        return None
-    own_call = next((vars(each)["__call__"] for each in target.__mro__ if "__call__" in vars(each)), None)
-    if own_call is None:
+    name = _entry(target)
+    if name is None:
         return "a class needs an async iterator __call__(self, items), or fetch, or handle"
-    if inspect.isgeneratorfunction(own_call):
-        return "its __call__ is a plain generator; write 'async def __call__(self, items)'"
-    return None
+    method = getattr(target, name)
+    remedy = f"write 'async def {name}({', '.join(CONTRACT[name])})'"
+    if name == "__call__" and inspect.isgeneratorfunction(method):
+        return f"its __call__ is a plain generator; {remedy}"
+    return None if takes(method, len(CONTRACT[name])) else f"its {name} takes other arguments; {remedy}"
+
+
+def _entry(target: type) -> str | None:
+    """Return the name of the method of a class's own that a run calls, or None."""
+    home = next((each for each in target.__mro__ if "__call__" in vars(each)), None)
+    if home is not None:
+        inherited: dict[type, str] = {Fetcher: "fetch", Sink: "handle"}
+        return inherited.get(home, "__call__")
+    return next((name for name in ("fetch", "handle") if callable(getattr(target, name, None))), None)
 
 
 def _offer(module: ModuleType, name: str) -> str:

@@ -6,10 +6,13 @@ here wins over the file, so that one machine can differ from another without tou
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from dotenv.parser import parse_stream
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -31,8 +34,8 @@ class Settings(BaseSettings):
     pipelines_config: Path = Field(default=Path("pipelines.yml"), description="the path of a pipelines file")
     scheduler_db_url: str = Field(
         default=DEFAULT_DB_URL,
-        pattern=r"^[a-z][a-z0-9+]*://",
-        description="a database URL such as sqlite:///data/pipecall.db",
+        pattern=r"^(sqlite:///[^:]|postgresql(\+psycopg)?://.)",
+        description="sqlite:///data/pipecall.db, another file, or postgresql://user:password@host:5432/name",
     )
     scheduler_timezone: str | None = Field(default=None, description="a time zone such as Europe/Stockholm")
     scheduler_max_jobs: int | None = Field(default=None, ge=1, le=1000, description="a whole number from 1 to 1000")
@@ -59,7 +62,10 @@ class Settings(BaseSettings):
     )
     log_format: Literal["text", "json"] = Field(default="text", description="'text' or 'json'")
     worker_max_runs: int = Field(
-        default=100, ge=1, le=1_000_000, description="runs after which a worker process is replaced, from 1 to 1000000"
+        default=1_000,
+        ge=1,
+        le=1_000_000,
+        description="runs after which a worker process is replaced, from 1 to 1000000",
     )
 
     @property
@@ -92,6 +98,7 @@ def read_settings(**given: Any) -> Settings:
     Raises:
         ConfigError: one problem for each wrong setting, with what was found and what was expected.
     """
+    logging.getLogger("dotenv").setLevel(logging.ERROR)  # it names no file; `env_file_faults` does
     try:
         return Settings(**given)
     except ValidationError as error:
@@ -103,7 +110,8 @@ def read_settings(**given: Any) -> Settings:
 def _problem(loc: tuple[int | str, ...], found: object) -> Problem:
     field = Settings.model_fields[str(loc[0])]
     name = str(loc[0]).upper()
-    return Problem(f"found {found!r}, expected {field.description}", path=name, file="environment or .env")
+    said = re.sub(r"://.*@", "://***@", repr(found))
+    return Problem(f"found {said}, expected {field.description}", path=name, file="environment or .env")
 
 
 def misspelt_settings(env: Mapping[str, str]) -> list[str]:
@@ -111,3 +119,18 @@ def misspelt_settings(env: Mapping[str, str]) -> list[str]:
     known = [name.upper() for name in Settings.model_fields]
     strange = sorted(name for name in env if name.startswith("SCHEDULER_") and name not in known)
     return [f"{name} is not a setting; the nearest is {nearest(name, known) or 'none'}" for name in strange]
+
+
+def env_file_faults(path: Path = Path(".env")) -> list[str]:
+    """Return a line for each line of a `.env` file that cannot be read, or names a `SCHEDULER_…` that is no setting."""
+    if not path.is_file():
+        return []
+    found = []
+    with path.open(encoding="utf-8") as file:
+        for binding in parse_stream(file):
+            if binding.error:
+                found.append(f"{path}:{binding.original.line}: cannot be read and is left out; expected NAME=value")
+            elif binding.key:
+                wrong = misspelt_settings({binding.key: ""})
+                found.extend(f"{path}:{binding.original.line}: {words}" for words in wrong)
+    return found

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.catalog import Catalog
+from pipelines.log import printable
 from pipelines.model import Run, RunState, ScheduleRow, ScheduleState
 
 PIPED_WIDTH = 160
@@ -82,7 +83,7 @@ def summary_line(run: Run) -> Text:
     line = Text(f"{run.pipeline} #{run.id} ")
     line.append(str(run.state), style=STYLES.get(run.state, ""))
     line.append(f" in {seconds:.2f} s, {run.items_in} in, {run.items_out} out")
-    line.append(f": {why}" if why else "")
+    line.append(f": {printable(why)}" if why else "")
     return line
 
 

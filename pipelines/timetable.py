@@ -21,7 +21,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from pipelines.catalog import ScheduleEntry
 from pipelines.definition import MisfirePolicy
 from pipelines.misfire import CATCH_UP, decide
-from pipelines.model import NewRun, RunState, StartedBy, utcnow
+from pipelines.model import NewRun, Run, RunState, StartedBy, utcnow
 from pipelines.store import occurrences
 from pipelines.store.writer import Writer
 from pipelines.triggers import Trigger, interval
@@ -160,10 +160,21 @@ class Timetable:
         return found
 
     async def _record(self, due: Sequence[tuple[Scheduled, occurrences.Due]]) -> None:
-        await self._writer.call(occurrences.record_slices, [row for _, row in due])
+        made = await self._writer.call(occurrences.record_slices, [row for _, row in due])
         for scheduled, row in due:
             scheduled.last = max(scheduled.last, row.run.due_at or scheduled.last)
+        _tell_unrun([run for run in made if run is not None and run.state.final])
         self._queued()
+
+
+def _tell_unrun(runs: Sequence[Run]) -> None:
+    """Log instants that are recorded but do not run: a line for each schedule and kind, with the first one's reason."""
+    told: dict[tuple[str | None, RunState], list[Run]] = {}
+    for run in runs:
+        told.setdefault((run.schedule_id, run.state), []).append(run)
+    for (schedule_id, state), same in told.items():
+        first = f"{same[0].due_at:%Y-%m-%d %H:%M:%S}Z: {same[0].reason}"
+        logger.warning("schedule '%s': %d instant(s) recorded as %s, from %s", schedule_id, len(same), state, first)
 
 
 def _due_now(group: Group, now: datetime) -> Iterator[tuple[Scheduled, occurrences.Due]]:

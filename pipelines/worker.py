@@ -70,14 +70,14 @@ class Worker:
         try:
             while not self._stopping:
                 self._wake.clear()
-                started = await self._claim()
-                if not started or self._busy >= self._slots:
+                free = self._slots - self._busy
+                if await self._claim(free) < free or self._busy >= self._slots:
                     await self._rest()
         finally:
             self._claims_no_more.set()
 
-    async def _claim(self) -> int:
-        free = self._slots - self._busy
+    async def _claim(self, free: int) -> int:
+        """Begin up to `free` runs, and return how many; fewer means that no more may start now."""
         if free <= 0:
             return 0
         claim = runs.Claim(limit=free, owner=self._owner, now=self._clock(), only=self._only)
@@ -107,7 +107,6 @@ class Worker:
                 self._ended(ended)
         finally:
             del self.live[live.run.id]
-            self._wake.set()
 
     def _executed(self) -> None:
         """A slot is free: the next run is claimed while the end of this one is recorded, in the same transaction."""

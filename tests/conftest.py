@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 
+import hypothesis
 import pytest
 
 from tests.project import Project
+
+# How long one example takes depends on what else the machine does; a test's own time limit is pytest's.
+hypothesis.settings.register_profile("any-machine", deadline=None)
+hypothesis.settings.load_profile("any-machine")
 
 
 @pytest.fixture

@@ -307,12 +307,16 @@ async def down_for(project: Project, pause: timedelta):
                 return sorted(found, key=lambda each: each.due_at)
 
 
-async def test_missed_instants_are_recorded(stages):
-    """After ten minutes down, the newest instant within grace runs; the nine others are recorded as missed."""
+async def test_missed_instants_are_recorded(stages, caplog):
+    """After ten minutes down, the newest instant within grace runs; nine are recorded as missed, and it is said."""
     stages.write(pipelines(p=EVERY_MINUTE))
     found = await down_for(stages, timedelta(minutes=10))
     assert [OccurrenceOutcome.MISSED] * 9 + [OccurrenceOutcome.RUN] == [each.outcome for each in found]
     assert [NOON.replace(minute=minute, second=0) for minute in range(1, 11)] == [each.due_at for each in found]
+    assert (
+        "schedule 'p': 9 instant(s) recorded as missed, from 2026-03-01 12:01:00Z: the service did not run"
+        in caplog.text
+    )
 
 
 async def test_a_long_pause_is_told_in_one_line(stages):

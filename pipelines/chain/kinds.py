@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from pipelines.errors import PipecallError
@@ -49,7 +49,9 @@ def kind_of(thing: Any) -> Kind:
     Raises:
         PipecallError: it is neither a function nor an object with `__call__`, `fetch` or `handle`.
     """
-    if isinstance(thing, partial) or inspect.isroutine(thing):
+    if isinstance(thing, partial):
+        return _function_kind(thing.func)
+    if inspect.isroutine(thing):
         return _function_kind(thing)
     if isinstance(thing, type) or not (callable(thing) or hasattr(thing, "fetch") or hasattr(thing, "handle")):
         raise PipecallError(
@@ -59,6 +61,7 @@ def kind_of(thing: Any) -> Kind:
     return Kind.STREAM
 
 
+@lru_cache(maxsize=1_000)
 def _function_kind(function: Any) -> Kind:
     if inspect.isasyncgenfunction(function):
         return Kind.STREAMED
@@ -76,6 +79,8 @@ def name_of(thing: Any) -> str:
 
 def numbered(names: Sequence[str]) -> list[str]:
     """Tell stages of the same name apart: the second `Select` is `Select#2`."""
+    if len(set(names)) == len(names):
+        return list(names)
     seen: Counter[str] = Counter()
     numbered_names = []
     for name in names:

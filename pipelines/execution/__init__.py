@@ -26,7 +26,7 @@ def make_executors(
     allow: Sequence[str],
     *,
     processes: int,
-    max_runs_per_worker: int = 100,
+    max_runs_per_worker: int = 1_000,
     close_s: float = 10.0,
 ) -> Mapping[ExecutorKind, Executor]:
     """Return one executor of each kind; none is started.

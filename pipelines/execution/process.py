@@ -28,7 +28,7 @@ class ProcessExecutor:
     """Runs each chain in one of up to `processes` worker processes; further runs wait for their turn."""
 
     def __init__(
-        self, arguments: WorkerArguments, *, processes: int, max_runs_per_worker: int = 100, close_s: float = 10.0
+        self, arguments: WorkerArguments, *, processes: int, max_runs_per_worker: int = 1_000, close_s: float = 10.0
     ) -> None:
         """A process is replaced after `max_runs_per_worker`; a cancelled chain has `close_s` seconds to close."""
         self._arguments = arguments

@@ -128,6 +128,11 @@ class ThreadExecutor:
         run = _ThreadedRun(job, self._registry, listener, self._logs)
         self._running.add(run)
         run.done.add_done_callback(lambda _: self._running.discard(run))
+
+        def give_up(stop: Stop) -> Outcome:
+            self._running.discard(run)
+            return run.left_behind(stop)
+
         try:
             return await supervise(
                 run.done,
@@ -135,7 +140,7 @@ class ThreadExecutor:
                 cancel=cancel,
                 close_s=self._close_s,
                 ask_to_stop=run.stop,
-                give_up=run.left_behind,
+                give_up=give_up,
             )
         except asyncio.CancelledError:
             run.stop()

@@ -27,7 +27,7 @@ from pipelines.chain import Chain
 from pipelines.chain.failure import failed
 from pipelines.execution.channel import Channel, LogSender, WirePort
 from pipelines.execution.lines import FLUSH_EVERY_S
-from pipelines.execution.wire import BadFrame, Frame, counts_to_json, job_from_json, outcome_frames
+from pipelines.execution.wire import BadFrame, Frame, counts_to_json, encoded, job_from_json, outcome_frames
 from pipelines.model import Job, Outcome, RunState
 from pipelines.registry import Registry
 
@@ -116,12 +116,13 @@ class WorkerProcess:
                 self._channel.send({"kind": "counts", "stages": counts_to_json(chain.counts())})
 
     def _send_end(self, outcome: Outcome, *, clean: bool) -> None:
-        self._channel.send({"kind": "closing", "clean": clean})
+        closing = encoded({"kind": "closing", "clean": clean})
         try:
             for data in outcome_frames(outcome):
-                self._channel.send_bytes(data)
+                self._channel.send_bytes(closing + data)  # together, as each sending wakes the service
+                closing = b""
         except BadFrame as error:
-            self._channel.send({"kind": "reset"})
+            self._channel.send_bytes(closing + encoded({"kind": "reset"}))
             message = f"what the run wants to keep cannot be kept: {error}"
             for data in outcome_frames(failed("TypeError", message, retryable=False)):
                 self._channel.send_bytes(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from sqlalchemy import Row
@@ -24,36 +25,42 @@ from pipelines.model import (
 AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 
 
+def _columns(row: AnyRow) -> dict[str, Any]:
+    """Return the values of a row by column: asking the row itself for each costs ten times as much."""
+    return dict(zip(row._fields, row, strict=True))
+
+
 def to_run(row: AnyRow) -> Run:
     """Return the run that a row of `runs` tells of."""
+    of = _columns(row)
     return Run(
-        id=row.id,
-        pipeline=row.pipeline,
-        state=RunState(row.state),
-        started_by=StartedBy(row.started_by),
-        queued_at=row.queued_at,
-        schedule_id=row.schedule_id,
-        actor=row.actor,
-        params=row.params,
-        due_at=row.due_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        not_before=row.not_before,
-        attempt=row.attempt,
-        max_attempts=row.max_attempts,
-        reason=row.reason,
-        error=to_error(row),
-        items_in=row.items_in,
-        items_out=row.items_out,
-        definition_hash=row.definition_hash,
+        id=of["id"],
+        pipeline=of["pipeline"],
+        state=RunState(of["state"]),
+        started_by=StartedBy(of["started_by"]),
+        queued_at=of["queued_at"],
+        schedule_id=of["schedule_id"],
+        actor=of["actor"],
+        params=of["params"],
+        due_at=of["due_at"],
+        started_at=of["started_at"],
+        ended_at=of["ended_at"],
+        not_before=of["not_before"],
+        attempt=of["attempt"],
+        max_attempts=of["max_attempts"],
+        reason=of["reason"],
+        error=to_error(of),
+        items_in=of["items_in"],
+        items_out=of["items_out"],
+        definition_hash=of["definition_hash"],
     )
 
 
-def to_error(row: AnyRow) -> RunError | None:
-    """Return the error of a run or an attempt, or None when it had none."""
-    if row.error_type is None:
+def to_error(of: Mapping[str, Any]) -> RunError | None:
+    """Return the error of a run or an attempt, given its columns, or None when it had none."""
+    if of["error_type"] is None:
         return None
-    return RunError(row.error_type, row.error_message or "", row.error_stage, row.error_traceback)
+    return RunError(of["error_type"], of["error_message"] or "", of["error_stage"], of["error_traceback"])
 
 
 def of_error(error: RunError | None) -> dict[str, str | None]:
@@ -82,14 +89,15 @@ def of_new_run(new: NewRun) -> dict[str, Any]:
 
 def to_attempt(row: AnyRow) -> Attempt:
     """Return the attempt that a row of `attempts` tells of."""
+    of = _columns(row)
     return Attempt(
-        run_id=row.run_id,
-        number=row.number,
-        state=RunState(row.state),
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        error=to_error(row),
-        reason=row.reason,
+        run_id=of["run_id"],
+        number=of["number"],
+        state=RunState(of["state"]),
+        started_at=of["started_at"],
+        ended_at=of["ended_at"],
+        error=to_error(of),
+        reason=of["reason"],
     )
 
 
@@ -105,17 +113,18 @@ def to_line(row: AnyRow) -> LogLine:
 
 def to_schedule(row: AnyRow) -> ScheduleRow:
     """Return the schedule that a row of `schedules` tells of."""
+    of = _columns(row)
     return ScheduleRow(
-        id=row.id,
-        pipeline=row.pipeline,
-        spec=row.spec,
-        timezone=row.timezone,
-        words=row.words,
-        source=row.source,
-        state=ScheduleState(row.state),
-        params=row.params,
-        created_at=row.created_at,
-        last_due_at=row.last_due_at,
+        id=of["id"],
+        pipeline=of["pipeline"],
+        spec=of["spec"],
+        timezone=of["timezone"],
+        words=of["words"],
+        source=of["source"],
+        state=ScheduleState(of["state"]),
+        params=of["params"],
+        created_at=of["created_at"],
+        last_due_at=of["last_due_at"],
     )
 
 

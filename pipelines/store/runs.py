@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from heapq import merge
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, func, insert, not_, null, select, text, update
 
 from pipelines.model import NewRun, Run, RunState, utcnow
 from pipelines.store import bulk, counts
 from pipelines.store.columns import any_of
-from pipelines.store.rows import AnyRow, of_new_run, to_run
+from pipelines.store.rows import of_new_run, to_run
 from pipelines.store.schema import attempts, in_states, runs
 
 _CLAIM_LOCK = 7_306_002
@@ -51,6 +51,12 @@ def insert_runs(conn: Connection, news: Sequence[NewRun]) -> list[Run]:
     made = [queued(new, run_id, now) for new, run_id in zip(news, reserve_ids(conn, len(news)), strict=True)]
     store(conn, news, made)
     return made
+
+
+def insert_lists(conn: Connection, lists: Sequence[Sequence[NewRun]]) -> list[list[Run]]:
+    """Do as `insert_runs` for several callers' lists at once."""
+    made = iter(insert_runs(conn, [new for each in lists for new in each]))
+    return [list(islice(made, len(each))) for each in lists]
 
 
 def reserve_ids(conn: Connection, n: int) -> Sequence[int]:
@@ -151,6 +157,15 @@ def claim(conn: Connection, claims: Sequence[Claim]) -> list[list[Run]]:
     return [[started[each] for each in found if each in started] for found in chosen]
 
 
+class _Candidate(NamedTuple):
+    """A run that may start if there is room."""
+
+    id: int
+    pipeline: str
+    max_instances: int
+    state: str
+
+
 class _Room:
     """The places that runs hold in their pipelines: those at work, and those that wait for their next attempt.
 
@@ -168,7 +183,7 @@ class _Room:
         self.full_of_running = {name for name, limit in limits.items() if self.running[name] >= limit}
         self.full = {name for name, limit in limits.items() if self.running[name] + self.waiting[name] >= limit}
 
-    def take(self, row: AnyRow) -> bool:
+    def take(self, row: _Candidate) -> bool:
         """Take a place for a run if there is one; if not, its pipeline is full."""
         if row.id in self.taken:
             return False
@@ -196,11 +211,11 @@ def _oldest_first(conn: Connection, asked: Mapping[str, Any], room: _Room) -> It
     return (row.id for row in merge(fresh, again, key=lambda row: row.id) if room.take(row))
 
 
-def _pages(conn: Connection, found: Select[Any], asked: Mapping[str, Any], full: set[str]) -> Iterator[AnyRow]:
+def _pages(conn: Connection, found: Select[Any], asked: Mapping[str, Any], full: set[str]) -> Iterator[_Candidate]:
     """Yield candidates page by page; `full` may grow meanwhile."""
     after, more = 0, True
     while more:
-        page = conn.execute(found, {**asked, "after": after, "full": full}).all()
+        page = [_Candidate(*row) for row in conn.execute(found, {**asked, "after": after, "full": full})]
         yield from page
         more = len(page) == asked["page"]
         after = page[-1].id if page else after

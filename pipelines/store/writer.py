@@ -31,6 +31,8 @@ Write: TypeAlias = Callable[[Connection, Sequence[A]], Sequence[R]]
 
 BATCH_S = 0.02
 """A transaction that has worked this long takes no further group in."""
+ANSWERS = 20
+"""So many callers learn of their result between two turns of the event loop: each has work to do then."""
 _READERS = 4
 
 _log = logging.getLogger(__name__)
@@ -195,8 +197,11 @@ class Writer:
             self._loop.call_soon_threadsafe(self._resolve, waited)
 
     def _resolve(self, answers: Sequence[_Answer]) -> None:
-        self._calls -= len(answers)
-        for answer in answers:
+        now, later = answers[:ANSWERS], answers[ANSWERS:]
+        if later and self._loop is not None:
+            self._loop.call_soon(self._resolve, later)
+        self._calls -= len(now)
+        for answer in now:
             self._room.release()
             done = answer.item.done
             if done is None or done.done():

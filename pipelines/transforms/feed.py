@@ -49,13 +49,13 @@ class Feed(WebStage, Fetcher):
     read of it and a warning in the run's log.
 
     Args:
-        url: of the feed, http or https.
-        path: of a feed in a file instead, relative to the working directory; exactly one of the two.
-        limit: the largest number of entries; None (default) is all.
-        headers: sent with the request.
-        timeout_s: seconds for the whole fetch; default 30.
-        max_bytes: the largest document in bytes; default 10 MiB.
-        conditional: ask with the ETag and Last-Modified of the last successful run; an unchanged feed gives no
+        url: URL of the feed, http or https.
+        path: Path of a feed in a file instead, relative to the working directory; exactly one of the two.
+        limit: The largest number of entries; None (default) is all.
+        headers: Sent with the request.
+        timeout_s: Seconds for the whole fetch; default 30.
+        max_bytes: The largest document in bytes; default 10 MiB.
+        conditional: Ask with the ETag and Last-Modified of the last successful run; an unchanged feed gives no
             items.
 
     Raises:

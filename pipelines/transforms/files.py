@@ -124,12 +124,12 @@ class Csv(LineReader):
     the file is never held as a whole. A column without a name is called `column1`, `column2`, … by its place.
 
     Args:
-        path: of the file, relative to the working directory; None takes the text of the incoming items.
-        delimiter: one character between the cells; default is the comma.
-        quote: the character around cells that hold a delimiter or line end; default `"`.
-        encoding: of the file; default UTF-8, with or without byte order mark.
-        columns: the names of the columns; None (default) takes them from the first row.
-        types: what the texts of a column become: `int`, `float`, `bool` (true/false, yes/no, 1/0), `date` and
+        path: Path of the file, relative to the working directory; None takes the text of the incoming items.
+        delimiter: One character between the cells; default is the comma.
+        quote: The character around cells that hold a delimiter or line end; default `"`.
+        encoding: Encoding of the file; default UTF-8, with or without byte order mark.
+        columns: The names of the columns; None (default) takes them from the first row.
+        types: What the texts of a column become: `int`, `float`, `bool` (true/false, yes/no, 1/0), `date` and
             `datetime` (ISO 8601 in, ISO text out, with an offset turned into UTC). In these columns an empty cell is
             None. All others are `str`.
 
@@ -200,8 +200,8 @@ class JsonLines(LineReader):
     Without `path` the incoming items are read, so that `HttpFetch` with `format: text` may come before.
 
     Args:
-        path: of the file, relative to the working directory; None takes the text of the incoming items.
-        encoding: of the file; default UTF-8, with or without byte order mark.
+        path: Path of the file, relative to the working directory; None takes the text of the incoming items.
+        encoding: Encoding of the file; default UTF-8, with or without byte order mark.
 
     Raises:
         FileError: no such file, the wrong encoding, or a line that is not JSON (NaN and Infinity are not); names the

@@ -61,15 +61,15 @@ class HtmlSelect(WebStage):
     gives it) and perhaps `url`. A page in which nothing is found gives no items.
 
     Args:
-        select: the CSS selector of the elements.
-        fields: for each field of the item a selector inside the element (`h2`: the text of the first found),
+        select: The CSS selector of the elements.
+        fields: For each field of the item a selector inside the element (`h2`: the text of the first found),
             with an attribute (`a@href`), or an attribute of the element itself (`@data-id`). Links become absolute
             where the page's URL is known. What is not there is None. Without fields an item is `{"text", "html"}`.
-        url: of the page, http or https; fetched once. None takes the incoming items.
-        headers: sent with the request.
-        timeout_s: seconds for the whole fetch; default 30.
-        max_bytes: the largest page in bytes; default 10 MiB.
-        conditional: ask with the ETag and Last-Modified of the last successful run; an unchanged page gives no
+        url: URL of the page, http or https; fetched once. None takes the incoming items.
+        headers: Sent with the request.
+        timeout_s: Seconds for the whole fetch; default 30.
+        max_bytes: The largest page in bytes; default 10 MiB.
+        conditional: Ask with the ETag and Last-Modified of the last successful run; an unchanged page gives no
             items.
 
     Raises:

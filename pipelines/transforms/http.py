@@ -38,18 +38,18 @@ class HttpFetch(WebStage):
     The body is read whole before the first item goes on: a slow stage behind cannot run into the timeout.
 
     Args:
-        url: http or https. `{name}` is filled, percent-encoded, from the incoming item or else the run's parameters;
-            a url that is nothing but `{name}` is taken from there as it stands (the items then decide which servers
-            get your headers). It is fetched once, or with `{name}` once for each incoming item.
+        url: An http or https address. `{name}` is filled, percent-encoded, from the incoming item or else the run's
+            parameters; a url that is nothing but `{name}` is taken from there as it stands (the items then decide which
+            servers get your headers). It is fetched once, or with `{name}` once for each incoming item.
         format: `json`, `jsonl` (a JSON value on each line) or `text`; `auto` goes by the Content-Type.
         path: JMESPath to the list inside a JSON document; None takes the whole.
-        method: of the request.
-        headers: sent with the request.
-        params: added to the URL's query.
-        body: what to send: text as it is (UTF-8), a mapping or list as JSON.
-        timeout_s: seconds for the whole exchange with its redirects (at most 10); default 30.
-        max_bytes: the largest body that is read, in bytes after decompression; default 10 MiB.
-        conditional: ask with the ETag and Last-Modified of the last successful run; an unchanged document gives no
+        method: Method of the request.
+        headers: Sent with the request.
+        params: Added to the URL's query.
+        body: What to send: text as it is (UTF-8), a mapping or list as JSON.
+        timeout_s: Seconds for the whole exchange with its redirects (at most 10); default 30.
+        max_bytes: The largest body that is read, in bytes after decompression; default 10 MiB.
+        conditional: Ask with the ETag and Last-Modified of the last successful run; an unchanged document gives no
             items. For GET with a fixed url.
 
     Raises:
@@ -144,11 +144,11 @@ class Webhook(WebStage, Sink):
     the number of the request's first item, so that a receiver that knows the header takes each request once.
 
     Args:
-        url: http or https, fixed. A redirect is an error: it would lose the body.
-        method: of the request.
-        headers: sent with the request.
-        batch: items in one request; 1 (default) sends the item itself, more send a list of up to so many.
-        timeout_s: seconds for one request; default 30.
+        url: An http or https address, fixed. A redirect is an error: it would lose the body.
+        method: Method of the request.
+        headers: Sent with the request.
+        batch: Items in one request; 1 (default) sends the item itself, more send a list of up to so many.
+        timeout_s: Seconds for one request; default 30.
 
     Raises:
         HttpError: for every status but 2xx, as `HttpFetch` does; so are HttpRefused and RetryLater.

@@ -37,11 +37,11 @@ class SqlQuery(Fetcher):
     The transaction is rolled back at the end: a query reads.
 
     Args:
-        url: of the database, as SQLAlchemy writes it; a path in it is relative to the working directory.
-        query: one statement that gives rows. `:name` is a parameter, never put into the text; a backslash before
+        url: URL of the database, as SQLAlchemy writes it; a path in it is relative to the working directory.
+        query: One statement that gives rows. `:name` is a parameter, never put into the text; a backslash before
             another colon keeps it a colon.
-        params: values of the parameters; the run's own parameters of the same names win.
-        batch: rows read at once; default 500.
+        params: Values of the parameters; the run's own parameters of the same names win.
+        batch: Rows read at once; default 500.
 
     Raises:
         SqlError: the database cannot be reached, or fails.
@@ -123,14 +123,14 @@ class SqlSink(Transform):
     value must fit its column unchanged; ISO text fits a date or time, and times become UTC.
 
     Args:
-        url: of the database, as SQLAlchemy writes it; a path in it is relative to the working directory.
-        table: to write to.
-        schema: the table's schema, where the database has such; None is the default one.
-        key: field or fields that tell rows apart; becomes the primary key of a table that is made.
+        url: URL of the database, as SQLAlchemy writes it; a path in it is relative to the working directory.
+        table: The table to write to.
+        schema: The table's schema, where the database has such; None is the default one.
+        key: Field or fields that tell rows apart; becomes the primary key of a table that is made.
         mode: `insert` (default; a row whose key is there already is an error) or `upsert` (it is updated, in the
             columns that the item has; needs `key` and SQLite or PostgreSQL).
-        create: make the table if it is not there (default); False makes that an error.
-        batch: items written at once; default 500.
+        create: Make the table if it is not there (default); False makes that an error.
+        batch: Items written at once; default 500.
 
     Raises:
         SqlError: the database cannot be reached, or fails.

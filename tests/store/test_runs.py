@@ -60,6 +60,12 @@ def test_a_claimed_run_is_running(conn):
     assert [(1, RunState.RUNNING, NOON)] == [(a.number, a.state, a.started_at) for a in history.attempts(conn, run.id)]
 
 
+def test_several_lists_are_queued_at_once(conn):
+    """Of lists of runs that are queued in one call, each comes back as a list of its own, in order."""
+    made = runs.insert_lists(conn, [[manual("a"), manual("b")], [], [manual("c")]])
+    assert [["a", "b"], [], ["c"]] == [[run.pipeline for run in each] for each in made]
+
+
 def test_the_oldest_are_claimed_first(conn):
     """A claim takes the oldest runs, at most as many as it asks for."""
     made = runs.insert_runs(conn, [manual(f"p{n}") for n in range(5)])

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
+from collections import Counter
 
 import psycopg
 import pytest
@@ -16,7 +17,7 @@ from pipelines.errors import StoreError
 from pipelines.model import LogLine
 from pipelines.store import database, history, logs, runs
 from pipelines.store.transactions import Transactions, Unavailable
-from pipelines.store.writer import Reader, Writer
+from pipelines.store.writer import ANSWERS, Reader, Writer
 from tests.store.conftest import POSTGRES, on_postgresql
 from tests.store.samples import NOON, manual
 
@@ -277,6 +278,27 @@ async def test_many_callers_at_once(engine, writer):
     made = await asyncio.gather(*(writer.call(runs.insert_runs, manual(f"p{n}")) for n in range(500)))
     assert [f"p{n}" for n in range(500)] == [run.pipeline for run in made]
     assert 500 == len({run.id for run in made})
+
+
+async def test_answers_come_a_few_at_a_time(writer):
+    """Of the callers of one large transaction only a few go on in the same turn of the event loop."""
+    gate, _ = await held(writer)
+    went_on: list[int] = []
+    turn = 0
+
+    async def call() -> None:
+        await writer.call(gate, "one of many")
+        went_on.append(turn)
+
+    calls = [asyncio.create_task(call()) for _ in range(100)]
+    await begun(101, writer)
+    gate.open.set()
+    async with asyncio.timeout(DEADLINE_S):
+        while len(went_on) < 100:
+            await asyncio.sleep(0)
+            turn += 1
+    await asyncio.gather(*calls)
+    assert ANSWERS == max(Counter(went_on).values())
 
 
 @pytest.mark.parametrize("durable", [True, False])

@@ -1,0 +1,245 @@
+"""What the documents say is true: examples load and run, tables match the models, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from pipelines.definition import (
+    Interval,
+    Misfire,
+    Monitoring,
+    PipelineDefinition,
+    RetryPolicy,
+    ScheduleDefinition,
+    SchedulerSection,
+)
+from pipelines.model import RunState
+from pipelines.schedule_definition import TIMES
+from pipelines.settings import Settings
+from pipelines.store import database
+from tests.project import ROOT, Project
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+SHIPPED = yaml.safe_load((ROOT / "pipelines.yml").read_text(encoding="utf-8"))
+PAGES = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
+
+IGNORED = [".git", *(ROOT / ".gitignore").read_text(encoding="utf-8").split()]
+
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
+MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|Users|work)/\w")
+REGISTRY = re.compile(r"https?://[^\s\"']+/(?:simple|packages)/|--(?:extra-)?index-url|--find-links", re.IGNORECASE)
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of a language, in their order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(text: str) -> list[str]:
+    """What a reader is told to type, without the remarks behind."""
+    lines = "".join(blocks(text, "console")).splitlines()
+    return [line.removeprefix("$ ").partition("  #")[0].strip() for line in lines if line.startswith("$ ")]
+
+
+def keys(*models: type[BaseModel]) -> set[str]:
+    """The keys that sections of a pipelines file may have."""
+    return {field.alias or name for model in models for name, field in model.model_fields.items()} - {"name"}
+
+
+def ours(folder: Path = ROOT) -> Iterator[Path]:
+    """The files of the project; what `.gitignore` names is not of it."""
+    for path in folder.iterdir():
+        inside = path.relative_to(ROOT)
+        if any(inside.match(pattern) for pattern in IGNORED):
+            continue
+        if path.is_dir():
+            yield from ours(path)
+        else:
+            yield path
+
+
+# ------------------------------------------------------------------ README
+
+
+def test_the_readmes_pipelines_load(project: Project):
+    """Each YAML block of the README is a valid file over the README's own plugin."""
+    project.plugin("shop", blocks(README, "python")[0])
+    for block in blocks(README, "yaml"):
+        project.write(block)
+        assert ["prices"] == list(project.catalog().pipelines)
+
+
+def test_the_readmes_pipeline_runs(project: Project):
+    """The README's first pipeline runs as it stands and leaves its item in the table."""
+    project.plugin("shop", blocks(README, "python")[0])
+    project.write(blocks(README, "yaml")[0])
+    (project.folder / "data").mkdir()
+    done = project.run("main.py")
+    assert (0, "1 pipeline run, 0 failed") == (done.returncode, done.stdout.splitlines()[-1]), done.stderr
+    with sqlite3.connect(project.folder / "data" / "shop.db") as shop:
+        assert [(1, 9.5)] == shop.execute("SELECT id, price FROM prices").fetchall()
+    shop.close()
+
+
+@pytest.mark.parametrize("command", [each for each in commands(README) if each.startswith("make ")])
+def test_make_knows_the_readmes_commands(command):
+    """Each `make` command of the README is a target of the Makefile."""
+    assert re.search(rf"^{command.split()[1]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [each for each in commands(README) if not each.startswith("make ")])
+def test_the_readmes_commands_run(project: Project, command):
+    """Each Python command of the README exits with 0 on the shipped pipelines."""
+    shutil.copy(ROOT / "pipelines.yml", project.folder)
+    shutil.copytree(ROOT / "plugins", project.folder / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
+    python, script, *arguments = shlex.split(command)
+    done = project.run(script, *arguments, timeout=60)
+    assert (".venv/bin/python", 0) == (python, done.returncode), done.stderr
+
+
+def test_the_readmes_query_fits_the_store(tmp_path):
+    """The query that the README shows, and the tables that it names, are those of the store."""
+    (query,) = re.findall(r'sqlite3 data/pipecall\.db "(.*?)"', README)
+    (tables,) = re.findall(r"plain tables (.*?), to be read", README, re.DOTALL)
+    engine = database.connect(f"sqlite:///{tmp_path / 'pipecall.db'}")
+    database.migrate(engine)
+    with engine.connect() as connection:
+        assert [] == connection.exec_driver_sql(query).all()
+        for table in re.findall(r"`(\w+)`", tables):
+            assert 0 == connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
+    engine.dispose()
+
+
+def test_the_readmes_table_has_every_key():
+    """The table of what a pipeline can say has the keys of the model, no more and no less."""
+    section = README.partition("can say\n")[2].partition("\n## ")[0]
+    assert keys(PipelineDefinition) == set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+
+
+@pytest.mark.parametrize("section", [RetryPolicy, ScheduleDefinition, SchedulerSection, Misfire, Monitoring])
+def test_the_readme_names_every_key_of_a_section(section):
+    """Each key of retry, schedule, misfire, scheduler and monitoring stands in the README's chapter on pipelines."""
+    chapter = README.partition("can say\n")[2].partition("\n## ")[0]
+    assert [] == [key for key in sorted(keys(section)) if not re.search(rf"[`{{ ]{key}[`:,}}]", chapter)]
+
+
+def test_the_readme_names_settings_that_exist():
+    """What looks like a setting in the README is one."""
+    named = {name for name in re.findall(r"`([A-Z]+_[A-Z_]+)", README) if not name.startswith("SIG")}
+    assert set() == named - {name.upper() for name in Settings.model_fields}
+
+
+def test_the_readme_names_every_state():
+    """The states of a run stand in the README in their order."""
+    (line,) = re.findall(r"^`(queued → .*?)`", README, re.MULTILINE)
+    assert [str(state) for state in RunState] == re.findall(r"\w+", line)
+
+
+# ------------------------------------------------------------ CONTRIBUTING
+
+
+def test_contributings_stages_run(project: Project):
+    """The stages that CONTRIBUTING shows run through the chain that it shows."""
+    (chain,) = re.findall(r"in a chain: `(\[.*?\])`", CONTRIBUTING)
+    project.plugin("shop", blocks(CONTRIBUTING, "python")[0])
+    project.write(f"pipelines: {{shop: {{chain: {chain}}}}}")
+    done = project.run("main.py")
+    assert (0, True) == (done.returncode, "1 in, 1 out" in done.stdout), done.stderr
+    assert "saved tea" in done.stderr
+
+
+def test_contributings_test_passes(project: Project):
+    """The test that CONTRIBUTING shows passes beside the stages that it shows."""
+    stages, example = blocks(CONTRIBUTING, "python")
+    project.plugin("shop", stages)
+    (project.folder / "tests").mkdir()
+    (project.folder / "tests" / "test_shop.py").write_text(example, encoding="utf-8")
+    shutil.copy(ROOT / "pyproject.toml", project.folder)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (0, "1 passed") == (done.returncode, done.stdout.splitlines()[-1][:8]), done.stdout
+
+
+# ----------------------------------------------------------- pipelines.yml
+
+
+def test_the_shipped_file_shows_every_key_of_a_pipeline():
+    """Each key that a pipeline may have is used in the shipped file."""
+    assert set() == keys(PipelineDefinition) - {key for each in SHIPPED["pipelines"].values() for key in each}
+
+
+def test_the_shipped_file_shows_every_kind_of_schedule():
+    """The short form, a list, each kind of time and each option of a schedule are used in the shipped file."""
+    shown = [each["schedule"] for each in SHIPPED["pipelines"].values() if "schedule" in each]
+    single = [each for one in shown for each in (one if isinstance(one, list) else [one])]
+    assert {str, list, dict} == {type(each) for each in shown}
+    assert keys(ScheduleDefinition) == {key for each in single if isinstance(each, dict) for key in each}
+
+
+@pytest.mark.parametrize(
+    ("key", "section"),
+    [("interval", Interval), ("misfire", Misfire), ("retry", RetryPolicy), ("monitoring", Monitoring)],
+)
+def test_the_shipped_file_spells_sections_right(key, section):
+    """Sections of the shipped file are shown; a retry policy with every key that it may have."""
+    shown = {name for each in _mappings(SHIPPED) if isinstance(each.get(key), dict) for name in each[key]}
+    assert shown
+    assert shown <= keys(section)
+    assert key != "retry" or shown | set(SHIPPED["scheduler"]["default_retry"]) == keys(section)
+
+
+def test_the_shipped_file_shows_every_option_of_the_scheduler():
+    """Each key of the scheduler's section, every executor, and both forms of a stage are used in the shipped file."""
+    pipelines = SHIPPED["pipelines"].values()
+    assert keys(SchedulerSection) == set(SHIPPED["scheduler"])
+    assert {None, "thread", "inline"} == {each.get("executor") for each in pipelines}
+    assert {str, dict} == {type(stage) for each in pipelines for stage in each["chain"]}
+
+
+def _mappings(value: object) -> list[dict[str, object]]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [each for part in inner for each in _mappings(part)] + ([value] if isinstance(value, dict) else [])
+
+
+def test_the_kinds_of_time_are_named():
+    """The README names each kind of schedule."""
+    assert [] == [kind for kind in TIMES if f"{{{kind}: " not in README]
+
+
+# ---------------------------------------------------------------- all files
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page):
+    """Each relative link of a document leads to a file that is there."""
+    targets = [target for target in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in target]
+    assert [] == [target for target in targets if not (page.parent / target).exists()]
+
+
+def test_no_file_knows_a_machine_or_a_registry():
+    """No file of the project holds a path of somebody's machine or the address of a package registry."""
+    found = []
+    for path in ours():
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if path != Path(__file__) and (MACHINE_PATH.search(text) or REGISTRY.search(text)):
+            found.append(path.relative_to(ROOT).as_posix())
+    assert [] == found
