@@ -15,7 +15,7 @@ from random import Random
 
 from pipelines.catalog import Catalog
 from pipelines.definition import PipelineDefinition
-from pipelines.errors import PipecallError
+from pipelines.errors import PipecallError, StoreError
 from pipelines.execution import Executor
 from pipelines.model import (
     JSON,
@@ -35,6 +35,9 @@ from pipelines.store import ends, logs, state
 from pipelines.store.writer import Reader, Writer
 
 logger = logging.getLogger(__name__)
+
+LONGEST_WAIT_S = 30.0
+"""At most so long, in seconds, between two tries to record an end that the store refuses."""
 
 STOPPED_AT_ONCE = "the service was stopped at once"
 
@@ -183,11 +186,22 @@ class Runner:
             not_before=retry_at,
             definition_hash=definition.hash if definition else None,
         )
-        if not await self._writer.call(ends.finish, finish):
+        if not await self._written(finish, log):
             log.say(logging.WARNING, "its end was not recorded: the run is no longer held by this process")
             return None
         _tell(log, run, outcome, retry_at, now)
         return _as_recorded(run, finish)
+
+    async def _written(self, finish: ends.Finish, log: RunLog) -> bool:
+        """Record an end, however long the store refuses: a full disk must not make a run go on for ever."""
+        wait_s = 1.0
+        while True:
+            try:
+                return await self._writer.call(ends.finish, finish)
+            except StoreError as error:
+                log.say(logging.ERROR, "its end cannot be recorded: %s; tried again in %g s", error, wait_s)
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
     def _next_attempt_at(
         self, run: Run, definition: PipelineDefinition | None, outcome: Outcome, now: datetime

@@ -32,10 +32,10 @@ STYLES = {
 def jobs_table(catalog: Catalog, schedules: Sequence[ScheduleRow], now: datetime) -> Table:
     """Return the table of jobs: name, schedule in words, time zone, next run on the clock of that zone."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("JOB", no_wrap=True)
-    table.add_column("SCHEDULE", overflow="fold")
+    table.add_column("JOB", overflow="fold")
+    table.add_column("SCHEDULE", overflow="fold", min_width=16)
     table.add_column("TIME ZONE", no_wrap=True)
-    table.add_column("NEXT RUN", no_wrap=True)
+    table.add_column("NEXT RUN", overflow="fold")
     for row in sorted(schedules, key=_soonest_first):
         paused = row.state is ScheduleState.PAUSED
         next_run = "paused" if paused else when(row.next_due_at, row.timezone, now)

@@ -20,6 +20,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from pipelines.catalog import ScheduleEntry
 from pipelines.definition import MisfirePolicy
+from pipelines.errors import StoreError
 from pipelines.misfire import CATCH_UP, decide
 from pipelines.model import NewRun, Run, RunState, StartedBy, utcnow
 from pipelines.store import occurrences
@@ -134,8 +135,10 @@ class Timetable:
 
     def _fired(self, key: str, task: asyncio.Task[None]) -> None:
         del self._firing[key]
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("what was due could not be recorded; tried again in %d s", AGAIN_S, exc_info=task.exception())
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            trace = None if isinstance(error, StoreError) else error
+            logger.error("what is due cannot be recorded: %s; tried again in %d s", error, AGAIN_S, exc_info=trace)
             if self._apscheduler.running:
                 asyncio.get_running_loop().call_later(AGAIN_S, self._ring, key)
 

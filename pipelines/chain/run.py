@@ -122,8 +122,6 @@ class Chain:
             stages = self._build()
             await self._enter(stages)
             await self._pull(linked(stages))
-        except GeneratorExit:
-            raise
         except BaseException as error:  # noqa: BLE001 - whatever a stage raises, sys.exit too, is the run's outcome
             if self._at is None and (guilty := blame(self._links, error.__traceback__)) is not None:
                 self._at = guilty.position

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import threading
 import time
@@ -29,15 +30,22 @@ class Channel:
         """Use this socket, blocking."""
         self._sock = sock
         self._lock = threading.Lock()
+        self._pid = os.getpid()
+
+    @property
+    def copied(self) -> bool:
+        """True in a copy of the process that a stage made with `os.fork`: the socket is not the copy's to use."""
+        return os.getpid() != self._pid
 
     def send(self, frame: Mapping[str, Any]) -> None:
         """Send one frame; raises BadFrame when it is not JSON."""
         self.send_bytes(encoded(frame))
 
     def send_bytes(self, data: bytes) -> None:
-        """Send frames that are encoded already."""
-        with self._lock:
-            self._sock.sendall(data)
+        """Send frames that are encoded already; a copy of the process sends nothing."""
+        if not self.copied:
+            with self._lock:
+                self._sock.sendall(data)
 
     def receive(self) -> Frame:
         """Return the next frame from the service; raises EOFError when the service is gone."""

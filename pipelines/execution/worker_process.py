@@ -101,7 +101,10 @@ class WorkerProcess:
         try:
             if self._cancelled == token:
                 return Outcome(state=RunState.CANCELLED)
-            return await chain.run()
+            outcome = await chain.run()
+            if self._channel.copied:
+                os._exit(0)  # a stage's `os.fork` that came back to us: this run and the next are the original's
+            return outcome
         except asyncio.CancelledError:
             return Outcome(state=RunState.CANCELLED, stages=chain.counts(), messages=chain.messages)
 
