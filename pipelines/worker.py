@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from pipelines.errors import StoreError
 from pipelines.model import Run, RunState, utcnow
 from pipelines.runner import LiveRun, Runner
 from pipelines.store import claims, runs
@@ -20,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 POLL = timedelta(seconds=1)
 """How soon a run that another process queued is noticed."""
+
+AGAIN_S = 5
+"""How soon claiming is tried again after the store refused, in seconds."""
 
 SLICE = 10
 """So many runs are begun between two turns of the event loop, which must answer others meanwhile."""
@@ -66,12 +70,18 @@ class Worker:
         self._wake.set()
 
     async def run(self) -> None:
-        """Claim and execute until `drain` is called. A fault of the store ends it with that fault."""
+        """Claim and execute until `drain` is called. While the store refuses, nothing new is begun."""
         try:
             while not self._stopping:
                 self._wake.clear()
                 free = self._slots - self._busy
-                if await self._claim(free) < free or self._busy >= self._slots:
+                try:
+                    claimed = await self._claim(free)
+                except StoreError as error:
+                    logger.error("no run can be begun: %s; tried again in %d s", error, AGAIN_S)
+                    await asyncio.sleep(AGAIN_S)
+                    continue
+                if claimed < free or self._busy >= self._slots:
                     await self._rest()
         finally:
             self._claims_no_more.set()

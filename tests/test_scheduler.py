@@ -38,6 +38,9 @@ def later(item):
 def skip(item):
     raise Skip("no new rows")
 
+def hoard(item):
+    current_run().state["much"] = "x" * 1_000_000
+
 def remember(item):
     run = current_run()
     run.state["count"] = run.state.get("count", 0) + 1
@@ -263,6 +266,26 @@ async def test_drain_cancels_what_does_not_end(stages):
 # ------------------------------------------------------------------ schedules
 
 EVERY_MINUTE = "schedule: '* * * * *', chain: [stages.numbers]"
+
+
+def pages(conn, limits):
+    """A write that limits how far the SQLite file may grow, as a full disk would."""
+    return [conn.exec_driver_sql(f"PRAGMA max_page_count = {limit}").scalar() for limit in limits]
+
+
+async def test_an_end_is_recorded_once_the_disk_has_room_again(stages, caplog):
+    """While the store is full a run's end waits; with room again it is recorded, and later runs go on."""
+    stages.write(pipelines(p="chain: [stages.hoard]"))
+    async with stages.scheduler() as scheduler:
+        await scheduler.start()
+        await scheduler.writer.call(pages, 1)  # no less than what there is, and no more
+        (run,) = await scheduler.run_now(["p"])
+        while "its end cannot be recorded: the database refused: database or disk is full" not in caplog.text:
+            await asyncio.sleep(0.01)
+        await scheduler.writer.call(pages, 1_000_000)
+        assert RunState.SUCCEEDED == (await scheduler.wait(run.id)).state
+        (run,) = await scheduler.run_now(["p"])
+        assert RunState.SUCCEEDED == (await scheduler.wait(run.id)).state
 
 
 @pytest.mark.parametrize("turns", [0, 1, 3, 10, 30, 100])
