@@ -70,10 +70,10 @@ def test_methods_that_a_run_never_calls_may_take_what_they_like(project):
 @pytest.mark.parametrize("raised", ["class Own(BaseException): pass\nraise Own('x')", "raise SystemExit(3)"])
 def test_a_plugin_may_raise_anything_while_it_is_imported(project, raised):
     """What a plugin raises at import, even outside `Exception`, is told with its line and is no traceback."""
-    project.plugin("wild", raised)
-    said = told(project, "[wild.stage]")
-    assert said.startswith("pipelines.yml:3: pipelines.p.chain[0]: importing wild failed: ")
-    assert "(wild.py, line " in said
+    project.plugin("unruly", raised)
+    said = told(project, "[unruly.stage]")
+    assert said.startswith("pipelines.yml:3: pipelines.p.chain[0]: importing unruly failed: ")
+    assert "(unruly.py, line " in said
 
 
 @pytest.mark.parametrize(

@@ -188,10 +188,13 @@ HOLD = """
 import os, sys
 from pipelines.store import database
 with database.hold(sys.argv[1]):
+    forked, ready = os.pipe()
     child = os.fork()
     if child == 0:
+        os.write(ready, b"x")
         os.read(0, 1)
         os._exit(0)
+    os.read(forked, 1)
     print(child, flush=True)
     os.read(0, 1)
 """
