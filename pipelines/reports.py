@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,12 +22,13 @@ logger = logging.getLogger(__name__)
 def report_path(folder: Path, run: Run) -> Path:
     """Return `job_report_{job_id}_{timestamp}.json` in `folder`.
 
-    `job_id` is the schedule's id, or the pipeline's name for a run without one; the timestamp is the run's end in UTC,
-    to the microsecond, so that no two reports share a name.
+    `job_id` is the schedule's id, or the pipeline's name for a run without one. The timestamp, in UTC to the
+    microsecond, is the run's end; for a run that never began, many of which may end at once, the instant it was due at.
     """
     job_id = re.sub(r"[^A-Za-z0-9._-]", "_", run.schedule_id or run.pipeline)
-    ended = run.ended_at or run.queued_at
-    return folder / f"job_report_{job_id}_{ended:%Y%m%dT%H%M%S%fZ}.json"
+    never_began = run.due_at if run.started_at is None else None
+    at = never_began or run.ended_at or run.queued_at
+    return folder / f"job_report_{job_id}_{at:%Y%m%dT%H%M%S%fZ}.json"
 
 
 def render(run: Run, attempts: Sequence[Attempt], stages: Sequence[StageCount]) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def write(folder: Path, run: Run, attempts: Sequence[Attempt], stages: Sequence[
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = report_path(folder, run)
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
+    draft = path.with_suffix(f".{run.id}.tmp")
     draft.write_text(json.dumps(render(run, attempts, stages), indent=2, default=str) + "\n", encoding="utf-8")
     draft.replace(path)
     return path

@@ -22,6 +22,7 @@ from pipelines.model import (
     ExecutorKind,
     Job,
     LogLine,
+    Message,
     Outcome,
     Run,
     RunError,
@@ -56,6 +57,7 @@ class LiveRun:
     stages: tuple[StageCount, ...] = ()
     done: float | None = None
     note: str = ""
+    messages: list[Message] = field(default_factory=list)
 
     def request_cancel(self, reason: str) -> None:
         """Ask the chain to stop; the first reason given is the one recorded."""
@@ -93,6 +95,10 @@ class RunLog:
     def progress(self, done: float | None, note: str) -> None:
         """Remember how far the run says it is."""
         self._live.done, self._live.note = done, note
+
+    def message(self, message: Message) -> None:
+        """Remember what was emitted so far; it is stored with the end of a run that succeeds."""
+        self._live.messages.append(message)
 
     async def lookup(self, collection: str, keys: Sequence[str]) -> Mapping[str, JSON]:
         """Read entries of the pipeline's collection."""

@@ -21,7 +21,7 @@ from pipelines.definition import OnCrash, PipelineDefinition
 from pipelines.errors import InvalidTransition, UnknownName
 from pipelines.execution import make_executors
 from pipelines.health import Health
-from pipelines.model import NewRun, Params, Run, ScheduleRow, ScheduleState, StartedBy, utcnow
+from pipelines.model import NewRun, Params, Run, RunState, ScheduleRow, ScheduleState, StartedBy, utcnow
 from pipelines.redaction import Redactor
 from pipelines.runner import LiveRun, Runner
 from pipelines.settings import Settings
@@ -82,7 +82,7 @@ class PipelineScheduler:
                 stack.push_async_callback(executor.close)
                 await executor.start()
             self._stack = stack.pop_all()
-        self.timetable = Timetable(writer=self.writer, queued=self._queued, clock=self._clock)
+        self.timetable = Timetable(writer=self.writer, queued=self._queued, ended=self._ended, clock=self._clock)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -135,7 +135,13 @@ class PipelineScheduler:
         at_most_once = frozenset(
             name for name, definition in self.catalog.pipelines.items() if definition.on_crash is OnCrash.FAIL
         )
-        return await self.writer.call(ends.recover, ends.Recover(at=self._clock(), fail=at_most_once))
+        at = self._clock()
+        requeued, crashed = await self.writer.call(ends.recover, ends.Recover(at=at, fail=at_most_once))
+        if crashed:
+            for run in await self.reader.read(history.runs, state=RunState.CRASHED, limit=10_000):
+                if run.ended_at == at:
+                    self._ended(run)
+        return requeued, crashed
 
     async def start_timetable(self) -> list[ScheduleRow]:
         """Store the file's schedules, retire those that vanished from it, start the clockwork; return all schedules."""

@@ -58,12 +58,24 @@ class Group:
 
 
 class Timetable:
-    """Turns due instants into queued runs. `queued` is called after some were; `clock` gives the time now, UTC."""
+    """Turns due instants into queued runs.
 
-    def __init__(self, *, writer: Writer, queued: Callable[[], None], clock: Callable[[], datetime] = utcnow) -> None:
+    `queued` is called after some were, `ended` with each run that is over already, as missed or skipped; `clock` gives
+    the time now, UTC.
+    """
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        queued: Callable[[], None],
+        ended: Callable[[Run], None],
+        clock: Callable[[], datetime] = utcnow,
+    ) -> None:
         """Start with nothing on the timetable; see `put` and `start`."""
         self._writer = writer
         self._queued = queued
+        self._ended = ended
         self._clock = clock
         self._groups: dict[str, Group] = {}
         self._firing: dict[str, asyncio.Task[None]] = {}
@@ -166,7 +178,10 @@ class Timetable:
         made = await self._writer.call(occurrences.record_slices, [row for _, row in due])
         for scheduled, row in due:
             scheduled.last = max(scheduled.last, row.run.due_at or scheduled.last)
-        _tell_unrun([run for run in made if run is not None and run.state.final])
+        unrun = [run for run in made if run is not None and run.state.final]
+        _tell_unrun(unrun)
+        for run in unrun:
+            self._ended(run)
         self._queued()
 
 

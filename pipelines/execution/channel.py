@@ -12,11 +12,12 @@ import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
 from pipelines.execution.lines import FLUSH_AT, FLUSH_EVERY_S, Lines, line_of
-from pipelines.execution.wire import LENGTH, Frame, decoded, encoded, lines_to_json
+from pipelines.execution.wire import LENGTH, BadFrame, Frame, decoded, encoded, lines_to_json, message_to_json
 from pipelines.model import JSON, LogLine, Message
 
 BURST_S = 0.02
@@ -114,7 +115,9 @@ class WirePort:
         return [(key, value) for key, value in await self._ask("scan", collection=collection, after=after, limit=limit)]
 
     def emit(self, message: Message) -> None:
-        """Leave it to the chain, which keeps messages for the outcome."""
+        """Tell of it; the chain keeps it for the outcome, where one that is no JSON fails the run."""
+        with suppress(BadFrame):
+            self._channel.send({"kind": "emitted", "message": message_to_json(message)})
 
     def progress(self, done: float | None, note: str) -> None:
         """Remember it; only the newest is sent, with the next flush."""

@@ -24,7 +24,7 @@ from pipelines.execution.wire import (
     lines_from_json,
     read_frame,
 )
-from pipelines.model import Job, Outcome, RunError, RunState, StageCount
+from pipelines.model import Job, Message, Outcome, RunError, RunState, StageCount
 
 logger = logging.getLogger(__name__)
 
@@ -171,6 +171,8 @@ class Worker:
             case "progress":
                 done = frame["done"]
                 attempt.listener.progress(float(done) if done is not None else None, str(frame["note"]))
+            case "emitted":
+                attempt.listener.message(Message(**frame["message"]))
             case "ask":
                 task = asyncio.create_task(self._answer(frame, attempt.listener))
                 self._answers.add(task)

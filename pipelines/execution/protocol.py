@@ -25,6 +25,9 @@ class Listener(Protocol):
     def progress(self, done: float | None, note: str) -> None:
         """Take how far the run says it is: 0–1, None when not known."""
 
+    def message(self, message: Message) -> None:
+        """Take a message that a stage emitted; those that count are in the outcome of a run that succeeds."""
+
     async def lookup(self, collection: str, keys: Sequence[str]) -> Mapping[str, JSON]:
         """See `RunPort.lookup`."""
 
@@ -70,7 +73,8 @@ class ListenerPort:
         return await self._listener.scan(collection, after, limit)
 
     def emit(self, message: Message) -> None:
-        """Leave it to the chain, which keeps messages for the outcome."""
+        """Tell of it; the chain keeps it for the outcome."""
+        self._listener.message(message)
 
     def progress(self, done: float | None, note: str) -> None:
         """See `RunPort.progress`."""

@@ -15,7 +15,7 @@ from pipelines.chain.failure import failed, message_of
 from pipelines.execution.inline import reported
 from pipelines.execution.lines import RunLogs
 from pipelines.execution.protocol import Listener, ListenerPort, Stop, supervise
-from pipelines.model import JSON, Job, LogLine, Outcome, StageCount
+from pipelines.model import JSON, Job, LogLine, Message, Outcome, StageCount
 
 T = TypeVar("T")
 
@@ -41,6 +41,9 @@ class _Across:
 
     def progress(self, done: float | None, note: str) -> None:
         self._post(self._listener.progress, done, note)
+
+    def message(self, message: Message) -> None:
+        self._post(self._listener.message, message)
 
     async def lookup(self, collection: str, keys: Sequence[str]) -> Mapping[str, JSON]:
         asked = asyncio.run_coroutine_threadsafe(self._listener.lookup(collection, keys), self._home)

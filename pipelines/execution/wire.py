@@ -147,6 +147,11 @@ def lines_from_json(data: Any) -> list[LogLine]:
     ]
 
 
+def message_to_json(message: Message) -> dict[str, Any]:
+    """Return a message as JSON; `Message(**…)` reads it back."""
+    return {"target": message.target, "kind": message.kind, "body": message.body, "key": message.key}
+
+
 def outcome_frames(outcome: Outcome) -> Iterator[bytes]:
     """Yield the frames that carry an outcome: messages and changed state in slices, then the end itself.
 
@@ -154,8 +159,7 @@ def outcome_frames(outcome: Outcome) -> Iterator[bytes]:
         BadFrame: a value in it is not JSON, or too long; it says which.
     """
     for message in outcome.messages:
-        body = {"target": message.target, "kind": message.kind, "body": message.body, "key": message.key}
-        yield _named(f"the message {message.key!r}", {"kind": "message", "message": body})
+        yield _named(f"the message {message.key!r}", {"kind": "message", "message": message_to_json(message)})
     for name, change in outcome.change.collections.items():
         put = iter(change.put.items())
         while entries := list(islice(put, BATCH)):

@@ -23,6 +23,7 @@ class Heard:
     lines: list = field(default_factory=list)
     counts: list = field(default_factory=list)
     notes: list = field(default_factory=list)
+    messages: list = field(default_factory=list)
     entries: dict = field(default_factory=dict)
     broken: bool = False
 
@@ -34,6 +35,9 @@ class Heard:
 
     def progress(self, done, note):
         self.notes.append((done, note))
+
+    def message(self, message):
+        self.messages.append(message)
 
     async def lookup(self, collection, keys):
         if self.broken:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from pipelines.model import RunState
-from tests.execution.conftest import execute, job, opened, until
+from tests.execution.conftest import Heard, execute, job, opened, until
 
 KINDS = ["inline", "thread", "process"]
 
@@ -160,3 +160,16 @@ async def test_a_thread_that_does_not_stop_is_left_behind(tmp_path):
         outcome = await execute(executor, job(("block", {"started": str(tmp_path / "s")})), timeout_s=0.1)
         executor._running.clear()
     assert (RunState.TIMED_OUT, True) == (outcome.state, "cannot be stopped" in outcome.reason)
+
+
+@pytest.mark.parametrize("kind", ["inline", "thread", "process"])
+async def test_messages_come_back_while_the_run_goes_on(kind, tmp_path):
+    """What a stage emits is told at once, before the run has ended, and is in its outcome as well."""
+    heard, go = Heard(), tmp_path / "go"
+    async with opened(kind) as executor:
+        running = asyncio.create_task(execute(executor, job(("Announce", {"go": str(go)})), heard))
+        await until(lambda: heard.messages)
+        assert not running.done()
+        go.touch()
+        outcome = await running
+    assert (RunState.SUCCEEDED, heard.messages) == (outcome.state, list(outcome.messages))

@@ -202,3 +202,17 @@ class Meet(Transform):
             while len(list(self.folder.iterdir())) < self.parties:
                 await asyncio.sleep(0.01)
             yield item
+
+
+class Announce:
+    """Emits a message, then waits until a file is there."""
+
+    def __init__(self, go):
+        self.go = Path(go)
+
+    async def __call__(self, items):
+        async for item in items:
+            current_run().emit("chat:1", {"content": "begun"}, key="begun")
+            while not self.go.exists():
+                await asyncio.sleep(0.01)
+            yield item
