@@ -6,7 +6,9 @@ All datetimes are aware and UTC. Plain floats that are durations end in `_s` (se
 from __future__ import annotations
 
 from pipelines.model.base import JSON, Params, utcnow
+from pipelines.model.incidents import Incident, IncidentKind, Mute
 from pipelines.model.jobs import CollectionChange, ExecutorKind, Job, Message, Outcome, StageSpec, StateChange
+from pipelines.model.people import Actor, Asked, AuditEntry, Verb
 from pipelines.model.runs import (
     LIVE_STATES,
     RETRYABLE_STATES,
@@ -26,12 +28,18 @@ __all__ = [
     "JSON",
     "LIVE_STATES",
     "RETRYABLE_STATES",
+    "Actor",
+    "Asked",
     "Attempt",
+    "AuditEntry",
     "CollectionChange",
     "ExecutorKind",
+    "Incident",
+    "IncidentKind",
     "Job",
     "LogLine",
     "Message",
+    "Mute",
     "NewRun",
     "Occurrence",
     "OccurrenceOutcome",
@@ -47,5 +55,6 @@ __all__ = [
     "StageSpec",
     "StartedBy",
     "StateChange",
+    "Verb",
     "utcnow",
 ]

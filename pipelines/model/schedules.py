@@ -25,7 +25,9 @@ class ScheduleRow:
 
     `spec` is the schedule's definition as JSON, `words` its description for people, `source` where it came from
     (`file`, `chat`, `api`, …). `last_due_at` is the newest instant that was handled, whatever became
-    of it; `next_due_at` is worked out when asked for, never stored.
+    of it; `next_due_at` is worked out when asked for, never stored. `actor` is who made one that is not the file's, for
+    people, and `actor_id` who that is. A paused one says `pause_reason`, and `paused_until` when it resumes itself
+    (None: when somebody resumes it). `removed_at` is when somebody took it away.
     """
 
     id: str
@@ -39,6 +41,11 @@ class ScheduleRow:
     created_at: datetime | None = None
     last_due_at: datetime | None = None
     next_due_at: datetime | None = None
+    actor_id: str | None = None
+    actor: str | None = None
+    paused_until: datetime | None = None
+    pause_reason: str | None = None
+    removed_at: datetime | None = None
 
 
 class OccurrenceOutcome(StrEnum):
