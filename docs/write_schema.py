@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pipelines.definition import json_schema
+from pipelines.file_schema import json_schema
 
 TARGET = Path(__file__).parent / "pipelines.schema.json"
 

@@ -15,14 +15,15 @@ from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic.json_schema import GenerateJsonSchema
 
 from pipelines import variables
+from pipelines.face_definition import AlertsSection, ChatRules, DiscordSection
 from pipelines.fields import Choice, Duration, Flag, JsonMapping, Number, Seconds, Text, Texts, Whole
-from pipelines.model import ExecutorKind, Params, StageSpec
+from pipelines.model import ExecutorKind, NewRun, Params, StageSpec, StartedBy
+from pipelines.parameters import Declarations, Parameter, complete, declared, defaults
+from pipelines.policy import PolicySection
 from pipelines.schedule_definition import (
     NAME,
-    NAME_PATTERN,
     ZONE,
     Interval,
     Misfire,
@@ -33,6 +34,7 @@ from pipelines.schedule_definition import (
 from pipelines.wording import found
 
 __all__ = [
+    "FACES",
     "Interval",
     "LogLevel",
     "Misfire",
@@ -45,7 +47,6 @@ __all__ = [
     "ScheduleDefinition",
     "SchedulerSection",
     "StageDefinition",
-    "json_schema",
 ]
 
 CLASS_NAME = Text("the name of an exception class such as TimeoutError", 200, r"[A-Za-z_][A-Za-z0-9_.]*")
@@ -122,6 +123,9 @@ def _short_or_mapping(schema: dict[str, Any]) -> None:
     schema["minItems"] = 1
 
 
+_NOT_WHAT_IT_DOES = {"schedules", "description", "policy", "alerts", "discord", "discord_commands"}
+
+
 class PipelineDefinition(Section):
     """One pipeline: its chain, when it is due, and how its runs are handled.
 
@@ -146,8 +150,14 @@ class PipelineDefinition(Section):
     on_crash: Annotated[OnCrash, Choice(OnCrash)] = Field(
         default=OnCrash.RETRY, description="After its process died: try again, or end the run."
     )
-    params: Annotated[dict[str, Any], JsonMapping()] = Field(
-        default_factory=dict, description="Parameters of every run; ${NAME} is read from the environment."
+    params: Annotated[dict[str, Any], Declarations()] = Field(
+        default_factory=dict, description="Values for its runs, or declarations; ${NAME} is read from the environment."
+    )
+    policy: PolicySection | None = Field(default=None, description="Who may do what; over the file's, level by level.")
+    alerts: AlertsSection | None = Field(default=None, description="Who is told of trouble; over the file's.")
+    discord: ChatRules = Field(default=ChatRules(), description="What holds for it in chat.")
+    discord_commands: Annotated[tuple[str, ...], Texts(CLASS_PATH)] = Field(
+        default=(), description="Classes that add commands to the bot."
     )
     schedules: tuple[ScheduleDefinition, ...] = Field(
         default=(),
@@ -176,7 +186,7 @@ class PipelineDefinition(Section):
     @cached_property
     def hash(self) -> str:
         """The version of what a run of it does: 12 hex digits, whatever its schedules and description say."""
-        content = self.model_dump(mode="json", by_alias=True, exclude={"schedules", "description"})
+        content = self.model_dump(mode="json", by_alias=True, exclude=_NOT_WHAT_IT_DOES)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -195,6 +205,27 @@ class PipelineDefinition(Section):
         """
         return tuple(StageSpec(stage.path, variables.filled(stage.kwargs, env)) for stage in self.chain)
 
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """The parameters that it declares, by name."""
+        return declared(self.params)
+
+    @property
+    def default_params(self) -> dict[str, Any]:
+        """The parameters of a run for which nothing was given: plain values and declared defaults."""
+        return defaults(self.params)
+
+    def new_run(self, params: Params, actor: str | None, started_by: StartedBy) -> NewRun:
+        """Return the wish for a run, with what the pipeline says about all its runs."""
+        return NewRun(
+            pipeline=self.name,
+            started_by=started_by,
+            params=params,
+            actor=actor,
+            max_attempts=self.retry.attempts,
+            max_instances=self.max_instances,
+        )
+
     def resolved_params(self, env: Mapping[str, str], given: Params | None = None) -> dict[str, Any]:
         """Return the parameters of a run: the pipeline's own, under `given`, `${NAME}` replaced; never to be shown.
 
@@ -202,10 +233,10 @@ class PipelineDefinition(Section):
         are replaced: whoever starts a run by hand cannot read the environment through its parameters.
 
         Raises:
-            PipecallError: a variable is not set.
+            PipecallError: a variable is not set, or a required parameter is missing.
         """
-        own = [self.params, *(schedule.params for schedule in self.schedules)]
-        result = {**self.params, **(given or {})}
+        own = [self.default_params, *(schedule.params for schedule in self.schedules)]
+        result = complete(self.params, given or {})
         for key, value in result.items():
             if any(key in params and params[key] == value for params in own):
                 result[key] = variables.filled(value, env)
@@ -238,35 +269,11 @@ class PipelinesFile(Section):
     """A whole pipelines file. Keys of the file that begin with `x-` are left alone: a place for YAML anchors."""
 
     scheduler: SchedulerSection = Field(default=SchedulerSection(), description="What holds for all pipelines.")
+    policy: PolicySection = Field(default=PolicySection(), description="Who may do what.")
+    alerts: AlertsSection = Field(default=AlertsSection(), description="Who is told of trouble.")
+    discord: DiscordSection = Field(default=DiscordSection(), description="Where the bot may be used.")
     pipelines: dict[str, PipelineDefinition] = Field(description="The pipelines, by name.")
 
 
-class _FileSchema(GenerateJsonSchema):
-    """Says defaults the way the file would."""
-
-    def encode_default(self, dft: Any) -> Any:
-        """Write a duration as its seconds."""
-        return dft.total_seconds() if isinstance(dft, timedelta) else super().encode_default(dft)
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a pipelines file, for editors; it describes the file before variables are filled in."""
-    schema: dict[str, Any] = PipelinesFile.model_json_schema(by_alias=True, schema_generator=_FileSchema)
-    pipeline = schema["$defs"]["PipelineDefinition"]
-    del pipeline["properties"]["name"]
-    pipeline["required"].remove("name")
-    schema["properties"]["pipelines"]["propertyNames"] = {"pattern": f"^{NAME_PATTERN}$", "maxLength": NAME.longest}
-    schema["patternProperties"] = {"^x-": {}}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_tidied(schema)}
-
-
-def _tidied(schema: Any) -> Any:
-    """Leave out the titles that pydantic makes of names, and all but the first paragraph of docstrings."""
-    if isinstance(schema, list):
-        return [_tidied(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    tidy = {key: _tidied(each) for key, each in schema.items() if key != "title" or not isinstance(each, str)}
-    if isinstance(tidy.get("description"), str):
-        tidy["description"] = " ".join(tidy["description"].split("\n\n")[0].split())
-    return tidy
+FACES: Mapping[str, type[Section]] = {"policy": PolicySection, "alerts": AlertsSection, "discord": DiscordSection}
+"""The sections about people and chat, by their keys."""

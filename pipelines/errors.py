@@ -3,12 +3,15 @@
     PipecallError                  the root; its text may be shown to anybody
     ├── ConfigError                problems found in a pipelines file or a setting; all of them at once
     ├── BadSchedule                a schedule that cannot be read or never fires; also a ValueError
+    ├── BadParameter               values for a run that do not fit what its pipeline takes; all of them at once
     ├── UnknownName                a name that is not there, with the nearest one that is
     ├── NotAllowed                 a class path that the allow-list does not cover
     ├── StoreError                 the database said no
     │   ├── StoreLocked            another service holds the SQLite file
     │   └── SchemaTooNew           the database was written by a newer version of this program
-    ├── InvalidTransition          a run that is over cannot be changed
+    ├── InvalidTransition          a run or a schedule whose state does not allow what was asked of it
+    ├── Denied                     the policy does not let somebody do what they asked for
+    ├── AlreadyAsked               the very same request took effect before
     └── RetryLater                 raised by a stage: the other side named the time to wait
 
     Skip                           not an error: a stage ends its run as `skipped`, with a reason
@@ -61,6 +64,15 @@ class BadSchedule(PipecallError, ValueError):
     """A schedule that cannot be read or can never fire; the text names field, token, reason, and a remedy."""
 
 
+class BadParameter(PipecallError):
+    """One or more values that do not fit the parameters of a pipeline; `problems` holds a sentence for each."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        """Take the problems; the error's text is one line for each."""
+        self.problems: tuple[str, ...] = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
 class UnknownName(PipecallError):
     """A name that nothing goes by. `nearest` is what the user may have meant, or None."""
 
@@ -89,7 +101,25 @@ class SchemaTooNew(StoreError):
 
 
 class InvalidTransition(PipecallError):
-    """A run whose state does not allow what was asked of it."""
+    """A run or a schedule whose state does not allow what was asked of it."""
+
+
+class Denied(PipecallError):
+    """The policy does not let somebody do what they asked for; `missing` says what they lack."""
+
+    def __init__(self, verb: str, target: str | None, missing: str) -> None:
+        """Say what was asked for and what is missing."""
+        self.missing = missing
+        super().__init__(f"you may not {verb} {target or 'here'}: {missing}")
+
+
+class AlreadyAsked(PipecallError):
+    """The very same request arrived before and took effect; `run_id` is the run that it made, where it made one."""
+
+    def __init__(self, request_id: str, run_id: int | None) -> None:
+        """Name the request and what came of it."""
+        self.run_id = run_id
+        super().__init__(f"this was asked for before{f': run #{run_id}' if run_id else ''}; nothing was done twice")
 
 
 class RetryLater(PipecallError):

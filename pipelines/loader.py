@@ -1,7 +1,7 @@
 """A pipelines file to one valid set of definitions, or to all that is wrong with it, each with its line.
 
-Text is read by `yaml_text`, shapes are checked by the models of `definition`, stages by `stage_checks`, times by
-`triggers`. Nothing is kept here; the set in force is the catalog's.
+Text is read by `yaml_text`, shapes are checked by the models of `definition`, stages by `stage_checks`, schedules by
+`schedule_checks`. Nothing is kept here; the set in force is the catalog's.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pipelines import variables
+from pipelines import parameters, variables
 from pipelines.definition import (
+    FACES,
     PipelineDefinition,
     PipelinesFile,
     ScheduleDefinition,
@@ -24,45 +25,21 @@ from pipelines.definition import (
 )
 from pipelines.errors import BadSchedule, ConfigError, Problem, nearest
 from pipelines.faults import faults
-from pipelines.model import Params, ScheduleRow
+from pipelines.model import Params
 from pipelines.registry import Registry
+from pipelines.schedule_checks import ScheduleChecks, ScheduleEntry
 from pipelines.stage_checks import StageChecks
-from pipelines.triggers import Trigger, check_zone
+from pipelines.triggers import check_zone
 from pipelines.wording import found, quoted, suggestion
 from pipelines.yaml_text import Document, collector_off, parse, read_text
 from pipelines.yaml_values import KeyPath, dotted
+
+__all__ = ["Loaded", "ScheduleEntry", "load"]
 
 LARGE = 1_000_000
 """Characters from which on a file's objects are kept out of the garbage collector's sight."""
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleEntry:
-    """One schedule of the file, ready to be timed.
-
-    `zone` is the one it thinks in, `params` are the pipeline's under its own, with `${NAME}` as written:
-    `PipelineDefinition.resolved_params` fills them in for the run.
-    """
-
-    id: str
-    pipeline: str
-    definition: ScheduleDefinition
-    trigger: Trigger
-    zone: str
-    params: Params
-
-    def row(self) -> ScheduleRow:
-        """Return the schedule as the store is told of it."""
-        return ScheduleRow(
-            id=self.id,
-            pipeline=self.pipeline,
-            spec=self.definition.spec(),
-            timezone=self.zone,
-            words=self.trigger.words,
-            params=self.params,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +83,21 @@ class _Reading:
         self._problems: list[Problem] = list(document.problems)
         self._warnings: list[Problem] = []
         self._names: set[str] = set()
-        self._entries: list[ScheduleEntry] = []
-        self._ids: dict[str, KeyPath] = {}
-        self._triggers: dict[tuple[str, ...], Trigger] = {}
+        self._schedules = ScheduleChecks(self._tell, self._warn, self._place)
 
     def loaded(self, text: str, overrides: Mapping[str, Any]) -> Loaded:
         sections = self._sections()
         scheduler = self._scheduler(sections.get("scheduler"), overrides)
+        faces = self._faces(sections)
         pipelines = self._pipelines(sections, scheduler) if sections else {}
         if self._problems:
             raise ConfigError(sorted(self._problems, key=_line))
         return Loaded(
-            file=PipelinesFile(scheduler=scheduler, pipelines=pipelines),
+            file=PipelinesFile(scheduler=scheduler, pipelines=pipelines, **faces),
             warnings=tuple(sorted(self._warnings, key=_line)),
             secrets=frozenset(filter(None, (self._env.get(name) for name in self._names))),
             digest=hashlib.sha256(text.encode()).hexdigest(),
-            schedules=tuple(self._entries),
+            schedules=tuple(self._schedules.entries),
         )
 
     def _tell(self, path: KeyPath, message: str) -> None:
@@ -153,6 +129,11 @@ class _Reading:
         if "pipelines" not in value and "pipelines" not in (nearest(key, known) for key in unknown):
             self._tell((), "the key 'pipelines' is missing: a mapping of names to pipelines")
         return value
+
+    def _faces(self, sections: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the sections about people and chat; one that is wrong is told and left out."""
+        read = {name: self._read(model, sections.get(name) or {}, (name,)) for name, model in FACES.items()}
+        return {name: section for name, section in read.items() if section is not None}
 
     def _scheduler(self, raw: Any, overrides: Mapping[str, Any]) -> SchedulerSection:
         path = ("scheduler",)
@@ -205,13 +186,17 @@ class _Reading:
         enabled = definition is None or definition.enabled
         params = definition.params if definition else raw.get("params")
         params = params if isinstance(params, dict) else {}
-        self._variables(params, (*path, "params"), enabled=enabled)
+        self._params(params, (*path, "params"), enabled=enabled)
+        if definition and enabled and not definition.schedules:
+            self._start_params(params, (*path, "params"))
         for place, stage in _present(stages):
             self._stage(stage, (*path, "chain", place), enabled=enabled)
+        for place, commands in enumerate(definition.discord_commands if definition else ()):
+            self._commands(commands, (*path, "discord_commands", place))
         for place, schedule in _present(schedules):
             way = (*path, "schedule", place)
             self._variables(schedule.params, (*way, "params"), enabled=enabled)
-            self._schedule(name, params, schedule, way, scheduler.timezone)
+            self._schedules.check(name, params, schedule, path=way, default_zone=scheduler.timezone)
         return definition.with_defaults(scheduler) if definition else None
 
     def _stage(self, stage: StageDefinition, path: KeyPath, *, enabled: bool) -> None:
@@ -219,53 +204,31 @@ class _Reading:
         for way, message in self._checks.faults(stage):
             self._tell((*path, *way), message)
 
+    def _commands(self, class_path: str, path: KeyPath) -> None:
+        fault = self._checks.fault_of_commands(class_path)
+        if fault is not None:
+            self._tell(path, fault)
+
+    def _params(self, params: Params, path: KeyPath, *, enabled: bool) -> None:
+        self._variables(params, path, enabled=enabled)
+        for way, message in parameters.read(params)[1]:
+            self._tell((*path, *way), message)
+
+    def _start_params(self, params: Params, path: KeyPath) -> None:
+        declared, wrong = parameters.read(params)
+        for name, parameter in declared.items() if not wrong else ():
+            if parameter.required:
+                remedy = (
+                    "give it a default, or write 'enabled: false' for a pipeline that runs only when it is asked to"
+                )
+                self._tell((*path, name), f"without a schedule it runs at start, where nobody gives this; {remedy}")
+
     def _variables(self, value: Mapping[str, Any], path: KeyPath, *, enabled: bool) -> None:
         uses = variables.uses(value, self._env, path)
         self._names |= uses.names
         for way, message in uses.faults:
             # A disabled pipeline, such as one of the shipped examples, needs no secrets yet.
             (self._tell if enabled else self._warn)(way, message)
-
-    def _schedule(
-        self,
-        pipeline: str,
-        params: Params,
-        schedule: ScheduleDefinition,
-        path: tuple[str | int, ...],
-        default_zone: str,
-    ) -> None:
-        place = int(path[-1])
-        schedule_id = schedule.id or (f"{pipeline}-{place + 1}" if place else pipeline)
-        self._claim_id(schedule_id, path)
-        zone = schedule.timezone or default_zone
-        try:
-            way: KeyPath = (*path, "timezone")
-            check_zone(zone)
-            way = (*path, schedule.kind)
-            trigger = self._trigger(schedule, zone, schedule_id)
-        except BadSchedule as error:
-            self._tell(way, str(error))
-            return
-        for warning in trigger.warnings:
-            self._warn(way, warning)
-        merged = {**params, **schedule.params}
-        self._entries.append(ScheduleEntry(schedule_id, pipeline, schedule, trigger, zone, merged))
-
-    def _claim_id(self, schedule_id: str, path: KeyPath) -> None:
-        first = self._ids.setdefault(schedule_id, path)
-        if first != path:
-            other = self._place(first, "")
-            taken = f"the schedule id {quoted(schedule_id)} is taken by {other.path} in line {other.line}"
-            self._tell((*path, "id"), f"{taken}; give one of the two another 'id'")
-
-    def _trigger(self, schedule: ScheduleDefinition, zone: str, schedule_id: str) -> Trigger:
-        written = str(getattr(schedule, schedule.kind))
-        # Reading a cron text takes a millisecond and many pipelines share one; 'H' stands for a slot of the id's own.
-        own = schedule_id if "h" in written.casefold() else ""
-        key = (schedule.kind, written, zone, own)
-        if key not in self._triggers:
-            self._triggers[key] = schedule.trigger(zone, schedule_id)
-        return self._triggers[key]
 
 
 def _readable(raw: Mapping[str, Any]) -> tuple[list[StageDefinition | None], list[ScheduleDefinition | None]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-import inspect
 import keyword
 import sys
 import traceback
@@ -20,18 +19,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pipelines.contracts import COMMANDS, STAGE, Contract
 from pipelines.errors import NotAllowed, PipecallError, nearest
-from pipelines.keywords import Keywords, keywords_of, takes
+from pipelines.keywords import Keywords, keywords_of
 from pipelines.model import StageSpec
-from pipelines.transform import Fetcher, Sink
 from pipelines.transforms import NAMES
-from pipelines.wording import one_of, quoted, suggestion
+from pipelines.wording import one_of, quoted
 
 BUILT_IN = "pipelines.transforms"
 DEFAULT_ALLOW = (BUILT_IN, "bot.sink")
 MAX_PATH = 200
-CONTRACT = {"__call__": ("self", "items"), "fetch": ("self",), "handle": ("self", "item")}
-"""The methods of a stage's class that a run calls, with their arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,33 +117,42 @@ class Registry:
             said = "; ".join(words) or f"{_named(error)}{_place(error, self.plugins)}"
             raise PipecallError(f"{spec.path}: {said}") from error
 
+    def commands(self, path: str) -> type:
+        """Return the class of chat commands at this path.
+
+        Raises:
+            NotAllowed: the allow-list does not cover it; nothing was imported.
+            PipecallError: it cannot be imported, is not there, or is no class of commands.
+        """
+        found: type = self._target(path, COMMANDS)
+        return found
+
     def _stage(self, path: str) -> _Stage:
         if path not in self._found:
-            reason = self.allowed(path)
-            if reason is not None:
-                raise NotAllowed(reason)
-            self.activate()
-            target = self._target(path)
+            target = self._target(path, STAGE)
             is_class = isinstance(target, type)
             self._found[path] = _Stage(target, keywords_of(target, item_first=not is_class))
         return self._found[path]
 
-    def _target(self, path: str) -> Any:
+    def _target(self, path: str, wanted: Contract) -> Any:
+        reason = self.allowed(path)
+        if reason is not None:
+            raise NotAllowed(reason)
+        self.activate()
         module_name, name = path.rsplit(".", 1)
         module = self._module(module_name, path)
         try:
             target = getattr(module, name)
         except AttributeError:
-            raise PipecallError(
-                f"the module {module_name} has no stage {quoted(name)}; {_offer(module, name)}"
-            ) from None
+            offer = wanted.offer(module, name)
+            raise PipecallError(f"the module {module_name} has no {wanted.noun} {quoted(name)}; {offer}") from None
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a module may make its names when asked, by importing others
             raise self._import_failed(path, error) from error
-        reason = why_no_stage(target)
+        reason = wanted.why_not(target)
         if reason is not None:
-            raise PipecallError(f"{path} is no stage: {reason}")
+            raise PipecallError(f"{path} is no {wanted.noun}: {reason}")
         if self._covered(path) and target.__module__.partition(".")[0] != path.partition(".")[0]:
             raise NotAllowed(f"{quoted(path)} is not allowed: it comes from {target.__module__}")
         return target
@@ -211,56 +217,6 @@ class Registry:
         return f"stages come from {folder} or from {one_of(self.allow)}"
 
 
-def why_no_stage(target: Any) -> str | None:
-    """Return why this is neither a stage's class nor a function that can be a stage, or None.
-
-    A class counts when it is a `Transform`, or when its instances have `fetch`, `handle`, or a `__call__` that is not a
-    plain generator: it may have been written against another codebase with the same contract.
-    """
-    if isinstance(target, type):
-        return _why_no_stage_class(target)
-    if not inspect.isfunction(target):
-        return f"it is {_article(type(target).__name__)}, neither a class nor a function"
-    parameters = list(inspect.signature(target).parameters.values())
-    if not parameters or parameters[0].kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD):
-        return "a function's first parameter is the item, and it has none"
-    return None
-
-
-def _why_no_stage_class(target: type) -> str | None:
-    name = _entry(target)
-    if name is None:
-        return "a class needs an async iterator __call__(self, items), or fetch, or handle"
-    method = getattr(target, name)
-    remedy = f"write 'async def {name}({', '.join(CONTRACT[name])})'"
-    if name == "__call__" and inspect.isgeneratorfunction(method):
-        return f"its __call__ is a plain generator; {remedy}"
-    return None if takes(method, len(CONTRACT[name])) else f"its {name} takes other arguments; {remedy}"
-
-
-def _entry(target: type) -> str | None:
-    """Return the name of the method of a class's own that a run calls, or None."""
-    home = next((each for each in target.__mro__ if "__call__" in vars(each)), None)
-    if home is not None:
-        inherited: dict[type, str] = {Fetcher: "fetch", Sink: "handle"}
-        return inherited.get(home, "__call__")
-    return next((name for name in ("fetch", "handle") if callable(getattr(target, name, None))), None)
-
-
-def _offer(module: ModuleType, name: str) -> str:
-    """Say which stages a module has, the one nearest to `name` first of all."""
-    known = [each for each in sorted({*dir(module), *getattr(module, "__all__", ())}) if _is_offered(module, each)]
-    return suggestion(name, known) if known else "it has none"
-
-
-def _is_offered(module: ModuleType, name: str) -> bool:
-    value = vars(module).get(name)
-    if name.startswith("_") or (value is None and name not in getattr(module, "__all__", ())):
-        return False
-    home = getattr(value, "__module__", module.__name__)
-    return value is None or (home.startswith(module.__name__) and why_no_stage(value) is None)
-
-
 def _is_plugin(entry: Path) -> bool:
     return not entry.name.startswith((".", "__")) and (entry.suffix == ".py" or entry.is_dir())
 
@@ -287,7 +243,3 @@ def _place(error: BaseException, folder: Path | None) -> str:
 
 def _is_own(filename: str, folder: Path | None) -> bool:
     return folder is not None and Path(filename).is_relative_to(folder)
-
-
-def _article(word: str) -> str:
-    return f"an {word}" if word[0].lower() in "aeiou" else f"a {word}"

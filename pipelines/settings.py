@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dotenv.parser import parse_stream
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.errors import ConfigError, Problem, nearest
@@ -68,6 +68,46 @@ class Settings(BaseSettings):
         description="runs after which a worker process is replaced, from 1 to 1000000",
     )
 
+    discord_token: SecretStr | None = Field(default=None, description="the token of a Discord bot")
+    discord_token_file: Path | None = Field(default=None, description="a file that holds the token of a Discord bot")
+    discord_guilds: str = Field(
+        default="",
+        pattern=r"^\s*([0-9]{1,20}\s*(,\s*|$))*$",
+        description="ids of Discord servers separated by commas, such as 1234567890123456789",
+    )
+    discord_without_token: Literal["queue", "refuse"] = Field(
+        default="queue", description="'queue' (messages wait for a token) or 'refuse' (a file that posts to Discord)"
+    )
+    discord_api_base: str | None = Field(
+        default=None, pattern=r"^https?://.+[^/]$", description="an address such as https://discord.com/api/v10"
+    )
+    discord_gateway_url: str | None = Field(
+        default=None, pattern=r"^wss?://.+", description="an address such as wss://gateway.discord.gg/"
+    )
+
+    @property
+    def guild_ids(self) -> tuple[int, ...]:
+        """The Discord servers named here; they win over those of the pipelines file."""
+        return tuple(int(each) for each in self.discord_guilds.replace(",", " ").split())
+
+    def bot_token(self) -> str | None:
+        """Return the token of the Discord bot, from the setting or the file that a setting names; None without one.
+
+        Raises:
+            ConfigError: the file cannot be read, or is empty.
+        """
+        if self.discord_token is not None:
+            return self.discord_token.get_secret_value().strip() or None
+        if self.discord_token_file is None:
+            return None
+        try:
+            token = self.discord_token_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError([_of_token_file(self.discord_token_file, f"cannot be read: {error}")]) from None
+        if not token:
+            raise ConfigError([_of_token_file(self.discord_token_file, "is empty; put the bot's token into it")])
+        return token
+
     @property
     def plugins_folder(self) -> Path:
         """The folder of the user's own stages: as set, else `plugins` beside the pipelines file."""
@@ -107,22 +147,26 @@ def read_settings(**given: Any) -> Settings:
         raise ConfigError([Problem("not UTF-8 text; save it as UTF-8", file=".env")]) from None
 
 
+def _of_token_file(path: Path, what: str) -> Problem:
+    return Problem(f"the file {path} {what}", path="DISCORD_TOKEN_FILE", file="environment or .env")
+
+
 def _problem(loc: tuple[int | str, ...], found: object) -> Problem:
     field = Settings.model_fields[str(loc[0])]
     name = str(loc[0]).upper()
-    said = re.sub(r"://.*@", "://***@", repr(found))
+    said = "a value" if "token" in name.lower() else re.sub(r"://.*@", "://***@", repr(found))
     return Problem(f"found {said}, expected {field.description}", path=name, file="environment or .env")
 
 
 def misspelt_settings(env: Mapping[str, str]) -> list[str]:
-    """Return a line for each `SCHEDULER_…` variable in `env` that no setting goes by."""
+    """Return a line for each `SCHEDULER_…` or `DISCORD_…` variable in `env` that no setting goes by."""
     known = [name.upper() for name in Settings.model_fields]
-    strange = sorted(name for name in env if name.startswith("SCHEDULER_") and name not in known)
+    strange = sorted(name for name in env if name.startswith(("SCHEDULER_", "DISCORD_")) and name not in known)
     return [f"{name} is not a setting; the nearest is {nearest(name, known) or 'none'}" for name in strange]
 
 
 def env_file_faults(path: Path = Path(".env")) -> list[str]:
-    """Return a line for each line of a `.env` file that cannot be read, or names a `SCHEDULER_…` that is no setting."""
+    """Return a line for each line of a `.env` file that cannot be read, or names a setting that there is not."""
     if not path.is_file():
         return []
     found = []

@@ -1,4 +1,4 @@
-"""Are the stages and parameters of one pipeline usable? Class paths, keyword arguments and variables, before any run.
+"""Can what one pipeline names be used? Class paths, keyword arguments and variables, looked at before any run.
 
 Values are checked as the file has them; `${NAME}` is text whatever it stands for, and what it stands for is never
 shown. Built-in stages are built as well, since their constructors do nothing but check.
@@ -35,8 +35,16 @@ class StageChecks:
         complaints = self._registry.faults(stage.path, stage.kwargs)
         for name, message in complaints:
             yield ("class",) if name is None else ("kwargs", name), message
-        if not complaints and stage.path.startswith(f"{BUILT_IN}."):
+        if not complaints and stage.path.startswith((f"{BUILT_IN}.", "bot.sink.")):
             yield from self._build_faults(stage)
+
+    def fault_of_commands(self, path: str) -> str | None:
+        """Return why this class path cannot add commands to the chat, or None."""
+        try:
+            self._registry.commands(path)
+        except PipecallError as error:
+            return str(error)
+        return None
 
     def _why_unusable(self, path: str) -> str | None:
         if path not in self._failed:

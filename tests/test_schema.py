@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from docs.write_schema import TARGET, schema_text
-from pipelines.definition import PipelineDefinition, json_schema
+from pipelines.definition import PipelineDefinition
+from pipelines.file_schema import json_schema
 from pipelines.yaml_text import parse
 
 ROOT = Path(__file__).parent.parent
