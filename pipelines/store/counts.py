@@ -27,6 +27,7 @@ class Ended:
     state: RunState
     at: datetime
     error: str | None = None
+    run_id: int | None = None
 
 
 def _upsert(insert: Any) -> Any:

@@ -1,8 +1,8 @@
 """Runs that end: with an attempt's outcome, by being cancelled while they wait, or because the service died.
 
 An end counts only for the attempt that is running now (the fence): a claimer that was given up, frozen or replaced
-cannot write over what came after it. All that an end brings along, counts, stages, durable state, messages, is in its
-transaction.
+cannot write over what came after it. All that an end brings along, counts, stages, durable state, messages, trouble
+of its pipeline, is in its transaction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Select, bindparam, func, insert, null, select, update
 
 from pipelines.model import RETRYABLE_STATES, Outcome, RunState
-from pipelines.store import bulk, counts, outbox, state
+from pipelines.store import bulk, counts, incidents, outbox, state
 from pipelines.store.columns import any_of
 from pipelines.store.rows import AnyRow, of_error
 from pipelines.store.schema import attempts, in_states, runs, stages
@@ -123,7 +123,9 @@ def finish(conn: Connection, ends: Sequence[Finish]) -> list[bool]:
     ours = [(end, row.pipeline) for end, row in zip(ends, mine, strict=True) if row is not None]
     if ours:
         _end(conn, [end for end, _ in ours])
-        counts.count(conn, [_ended(end, pipeline) for end, pipeline in ours if end.next_state.final])
+        over = [_ended(end, pipeline) for end, pipeline in ours if end.next_state.final]
+        counts.count(conn, over)
+        incidents.follow(conn, over)
         _take_over(conn, [(end, pipeline) for end, pipeline in ours if end.next_state is RunState.SUCCEEDED])
     return [row is not None for row in mine]
 
@@ -194,7 +196,8 @@ def _attempt_columns(end: Finish) -> dict[str, Any]:
 
 def _ended(end: Finish, pipeline: str) -> counts.Ended:
     error = str(end.outcome.error) if end.outcome.error else end.outcome.reason
-    return counts.Ended(pipeline, end.next_state, end.at, error if end.next_state in RETRYABLE_STATES else None)
+    told = error if end.next_state in RETRYABLE_STATES else None
+    return counts.Ended(pipeline, end.next_state, end.at, told, end.run_id)
 
 
 def _take_over(conn: Connection, ends: Sequence[tuple[Finish, str]]) -> None:
@@ -217,7 +220,10 @@ def _set(conn: Connection, changes: Sequence[tuple[AnyRow, RunState, str | None,
     """Put runs into a state without an outcome of their own; `None` for the end of one that goes on."""
     rows = [{"of": row.id, "next_state": to.value, "why": why, "over_at": over_at} for row, to, why, over_at in changes]
     bulk.execute(conn, _SET_RUN, rows)
-    ended = [(row.pipeline, to, at, why) for row, to, why, at in changes if at is not None]
-    counts.count(
-        conn, [counts.Ended(name, to, at, why if to in RETRYABLE_STATES else None) for name, to, at, why in ended]
-    )
+    ended = [
+        counts.Ended(row.pipeline, to, at, why if to in RETRYABLE_STATES else None, row.id)
+        for row, to, why, at in changes
+        if at is not None
+    ]
+    counts.count(conn, ended)
+    incidents.follow(conn, ended)

@@ -44,6 +44,19 @@ _COUNTS = select(
     schema.run_counts.c.last_ended_at,
     schema.run_counts.c.last_error,
 ).order_by(schema.run_counts.c.pipeline)
+_LAST_EXECUTED = select(schema.runs).where(
+    schema.runs.c.id.in_(
+        select(func.max(schema.runs.c.id))
+        .where(in_states(RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED, RunState.CANCELLED))
+        .group_by(schema.runs.c.pipeline)
+    )
+)
+_DURATIONS = (
+    select(schema.runs.c.started_at, schema.runs.c.ended_at)
+    .where(in_states(RunState.SUCCEEDED), schema.runs.c.pipeline == bindparam("name"))
+    .order_by(schema.runs.c.id.desc())
+    .limit(bindparam("at_most"))
+)
 _LIVE = in_states(RunState.QUEUED, RunState.RUNNING, RunState.WAITING_RETRY)
 _UNFINISHED = select(schema.runs.c.id).where(_LIVE, any_of(schema.runs.c.id, "ids"))
 _QUEUE_DEPTH = select(func.count()).select_from(schema.runs).where(in_states(RunState.QUEUED))
@@ -76,6 +89,17 @@ def runs(
     if before_id is not None:
         found = found.where(schema.runs.c.id < before_id)
     return [to_run(row) for row in conn.execute(found)]
+
+
+def last_executed(conn: Connection) -> list[Run]:
+    """Return the newest run of each pipeline that was executed to an end, good or bad, or cancelled."""
+    return [to_run(row) for row in conn.execute(_LAST_EXECUTED)]
+
+
+def durations(conn: Connection, pipeline: str, limit: int = 30) -> list[float]:
+    """Return how long a pipeline's newest successful runs took, in seconds, newest first."""
+    rows = conn.execute(_DURATIONS, {"name": pipeline, "at_most": limit})
+    return [(row.ended_at - row.started_at).total_seconds() for row in rows if row.started_at and row.ended_at]
 
 
 def attempts(conn: Connection, run_id: int) -> list[Attempt]:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines.model import NewRun, OccurrenceOutcome, Run, RunState, utcnow
-from pipelines.store import bulk, runs
+from pipelines.store import bulk, counts, incidents, runs
 from pipelines.store.columns import any_of
 from pipelines.store.schema import in_states, occurrences, schedules
 from pipelines.store.schema import runs as runs_table
@@ -94,6 +94,7 @@ def record_due(conn: Connection, dues: Sequence[Due]) -> list[Run | None]:
     won = [_Won(due, _run(due, run_id, now)) for run_id, due in numbered.items() if run_id in winners]
     won = _skip_waiting(conn, won)
     runs.store(conn, [each.due.run for each in won], [each.run for each in won])
+    incidents.follow(conn, [_missed(each.run, now) for each in won if each.run.state is RunState.MISSED])
     made = {each.run.id: each.run for each in won}
     return [made.get(run_id) for run_id in numbered]
 
@@ -145,6 +146,10 @@ def _insert(conn: Connection, numbered: Mapping[int, Due]) -> set[int]:
 def _run(due: Due, run_id: int, now: datetime) -> Run:
     made = runs.queued(due.run, run_id, now)
     return made if due.state is RunState.QUEUED else replace(made, state=due.state, reason=due.reason, ended_at=now)
+
+
+def _missed(run: Run, now: datetime) -> counts.Ended:
+    return counts.Ended(run.pipeline, run.state, now, run.reason, run.id)
 
 
 def _skip_waiting(conn: Connection, won: Sequence[_Won]) -> list[_Won]:

@@ -125,6 +125,11 @@ def to_schedule(row: AnyRow) -> ScheduleRow:
         params=of["params"],
         created_at=of["created_at"],
         last_due_at=of["last_due_at"],
+        actor_id=of["actor_id"],
+        actor=of["actor"],
+        paused_until=of["paused_until"],
+        pause_reason=of["pause_reason"],
+        removed_at=of["removed_at"],
     )
 
 

@@ -40,7 +40,19 @@ _REDEFINE = (
     )
 )
 _RETIRE = update(schedules).where(_ID).values(state=ScheduleState.RETIRED.value)
-_SET_STATE = update(schedules).where(_ID).values(state=bindparam("to"))
+_SET_STATE = (
+    update(schedules)
+    .where(_ID)
+    .values(
+        state=bindparam("to"),
+        paused_until=bindparam("until"),
+        pause_reason=bindparam("why"),
+        removed_at=bindparam("gone_at"),
+    )
+)
+_MAKE_ROOM = delete(schedules).where(
+    any_of(schedules.c.id, "ids"), schedules.c.source != FILE, schedules.c.state == ScheduleState.RETIRED.value
+)
 _REMOVE = delete(schedules).where(_ID)
 
 
@@ -54,11 +66,18 @@ class SyncFile:
 
 @dataclass(frozen=True, slots=True)
 class SetState:
-    """A wish that a schedule be paused, active or retired from `at` on."""
+    """A wish that a schedule be paused, active or retired from `at` on.
+
+    A paused one has `reason`, and `until` where it shall resume itself. A retired one was `removed` by somebody, or has
+    nothing left to do.
+    """
 
     id: str
     state: ScheduleState
     at: datetime
+    until: datetime | None = None
+    reason: str | None = None
+    removed: bool = False
 
 
 def sync(conn: Connection, files: Sequence[SyncFile]) -> list[list[ScheduleRow]]:
@@ -72,8 +91,12 @@ def sync(conn: Connection, files: Sequence[SyncFile]) -> list[list[ScheduleRow]]
 
 
 def add(conn: Connection, rows: Sequence[ScheduleRow]) -> list[ScheduleRow | None]:
-    """Add schedules, beginning now; None for one whose id is taken, also within `rows`."""
+    """Add schedules, beginning now; None for one whose id is taken, also within `rows`.
+
+    The id of one that somebody made and that is retired is free again.
+    """
     now = utcnow()
+    conn.execute(_MAKE_ROOM, {"ids": [row.id for row in rows]})
     new = [replace(row, created_at=row.created_at or now, last_due_at=row.last_due_at or now) for row in rows]
     taken = set(conn.execute(_SOME, {"ids": [row.id for row in rows]}).scalars())
     unused = {row.id: row for row in reversed(new) if row.id not in taken}
@@ -93,7 +116,7 @@ def set_state(conn: Connection, wishes: Sequence[SetState]) -> list[bool]:
     """Pause, resume or retire schedules; False for one that is not there. Resuming makes up for nothing."""
     present = _present(conn, [wish.id for wish in wishes])
     known = [wish for wish in wishes if wish.id in present]
-    bulk.execute(conn, _SET_STATE, [{"of": wish.id, "to": wish.state.value} for wish in known])
+    bulk.execute(conn, _SET_STATE, [_stated(wish) for wish in known])
     occurrences.advance(conn, [(wish.id, wish.at) for wish in known if wish.state is ScheduleState.ACTIVE])
     return [wish.id in present for wish in wishes]
 
@@ -115,6 +138,16 @@ def list_all(conn: Connection, *, retired: bool = False) -> list[ScheduleRow]:
     return [to_schedule(row) for row in conn.execute(_ALL if retired else _NOT_RETIRED)]
 
 
+def _stated(wish: SetState) -> dict[str, Any]:
+    return {
+        "of": wish.id,
+        "to": wish.state.value,
+        "until": wish.until,
+        "why": wish.reason,
+        "gone_at": wish.at if wish.removed else None,
+    }
+
+
 def _present(conn: Connection, ids: Iterable[str]) -> set[str]:
     return set(conn.execute(_SOME, {"ids": list(ids)}).scalars())
 
@@ -125,6 +158,8 @@ def _columns(row: ScheduleRow) -> dict[str, Any]:
         "state": row.state.value,
         "created_at": row.created_at,
         "last_due_at": row.last_due_at,
+        "actor_id": row.actor_id,
+        "actor": row.actor,
     }
 
 

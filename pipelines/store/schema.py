@@ -38,6 +38,9 @@ QUEUED = "state = 'queued'"
 NOT_RUN = "outcome <> 'run'"
 """The condition of the index of occurrences that did not become a run that started; as above."""
 
+UNDELIVERED = "state IN ('queued', 'sending')"
+"""The condition of the index of messages that wait for delivery; as above."""
+
 metadata = MetaData()
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
@@ -187,6 +190,11 @@ schedules = Table(
     Column("params", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("last_due_at", UtcDateTime),
+    Column("actor_id", Text),
+    Column("actor", PlainText),
+    Column("paused_until", UtcDateTime),
+    Column("pause_reason", PlainText),
+    Column("removed_at", UtcDateTime),
 )
 
 occurrences = Table(
@@ -251,6 +259,18 @@ outbox = Table(
     Column("sent_at", UtcDateTime),
     Column("message_id", Text),
     Column("error", PlainText),
+    Column("first_tried_at", UtcDateTime),
+    Column("expires_at", UtcDateTime),
     sqlite_autoincrement=True,
 )
 """Messages to deliver. `dedupe_key` keeps a retried run from saying something twice."""
+
+_undelivered: ColumnClause[Any] = literal_column(UNDELIVERED)
+Index(
+    "outbox_waiting",
+    outbox.c.state,
+    outbox.c.target,
+    outbox.c.id,
+    sqlite_where=_undelivered,
+    postgresql_where=_undelivered,
+)

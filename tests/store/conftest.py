@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from pipelines.store import database, schema
+from pipelines.store import database, face_schema
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql+psycopg://root@127.0.0.1:5432/test")
 
@@ -60,7 +60,7 @@ def module_engine(module_url) -> Iterator[Engine]:
 def empty(engine: Engine) -> None:
     """Take everything out of all tables."""
     with database.writing(engine).begin() as conn:
-        for table in reversed(schema.metadata.sorted_tables):
+        for table in reversed(face_schema.metadata.sorted_tables):
             conn.execute(table.delete())
         if engine.dialect.name == "sqlite":
             conn.execute(text("DELETE FROM sqlite_sequence"))

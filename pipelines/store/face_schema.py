@@ -1,0 +1,111 @@
+"""The tables of what people do and are told: audit, run cards, incidents, mutes, and small notes of the faces.
+
+They stand beside those of `schema`, in the same database and the same transactions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnClause,
+    Index,
+    Integer,
+    Table,
+    Text,
+    literal_column,
+    text,
+)
+
+from pipelines.store.columns import ExactText, PlainText, UtcDateTime
+from pipelines.store.schema import metadata
+
+_ID = BigInteger().with_variant(Integer, "sqlite")
+
+OPEN = "closed_at IS NULL"
+"""The condition of the index of open incidents. SQLite uses that index only where a statement says the very same."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor_id", Text, nullable=False),
+    Column("actor", PlainText, nullable=False),
+    Column("door", Text, nullable=False),
+    Column("place", JSON, nullable=False),
+    Column("request_id", ExactText, unique=True),
+    Column("verb", Text, nullable=False),
+    Column("target", PlainText),
+    Column("detail", JSON, nullable=False),
+    Column("allowed", Boolean, nullable=False),
+    Column("missing", PlainText),
+    Column("run_id", _ID, index=True),
+    sqlite_autoincrement=True,
+)
+"""One change that somebody asked for. `request_id` keeps one request from taking effect twice; `place` says where it was
+asked (guild and channel), `missing` what a denied one lacked. Names are for people, ids decide."""
+
+cards = Table(
+    "cards",
+    metadata,
+    Column("message_id", ExactText, primary_key=True),
+    Column("channel_id", Text, nullable=False),
+    Column("run_id", _ID, nullable=False, index=True),
+    Column("state", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+"""Messages that follow a run: `live` until the run's end has been put into the outbox, then `over`; `gone` if deleted."""
+
+_open: ColumnClause[Any] = literal_column(OPEN)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("pipeline", ExactText, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+    Column("first_run_id", _ID),
+    Column("last_run_id", _ID),
+    Column("count", Integer, nullable=False),
+    Column("summary", PlainText, nullable=False),
+    Column("closed_at", UtcDateTime),
+    Column("closing_run_id", _ID),
+    Column("version", Integer, nullable=False, server_default=text("1")),
+    Column("told", Integer, nullable=False, server_default=text("0")),
+    Column("target", Text),
+    Column("message_key", ExactText),
+    Column("acknowledged_by", PlainText),
+    sqlite_autoincrement=True,
+)
+"""A pipeline that is in trouble, from its first failure to the success that ends it. `version` counts its changes,
+`told` is the one that people were told of last, by the outbox message `message_key` to `target`."""
+
+Index("incidents_open", incidents.c.pipeline, unique=True, sqlite_where=_open, postgresql_where=_open)
+Index("incidents_untold", incidents.c.version, incidents.c.told)
+
+mutes = Table(
+    "mutes",
+    metadata,
+    Column("pipeline", ExactText, primary_key=True),
+    Column("until", UtcDateTime),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", PlainText, nullable=False),
+    Column("suppressed", Integer, nullable=False, server_default=text("0")),
+)
+"""Pipelines whose alerts are held back `until` an instant, or, where that is null, until the next success."""
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("name", ExactText, primary_key=True),
+    Column("value", JSON, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+"""Small facts that a face must remember over a restart, such as which commands it registered."""
