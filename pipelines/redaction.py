@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 from pipelines.model import LogLine, Outcome, RunError
@@ -27,7 +28,7 @@ SHAPES = re.compile(
     | (?P<header>  \b(?:Bearer|Basic)\s+ ) [\w.~+/=-]{8,}
     | (?P<key>     \b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{30,}|xox[abprs]-[\w-]{10,}) )           # AWS, GitHub, Slack
     | (?P<pem>     -----BEGIN\ [A-Z ]*PRIVATE\ KEY----- ) .*? (?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
-    | (?P<named>   \b(?:password|passwd|secret|token|api[_-]?key)["']?\s*[=:]\s*["']? ) [^\s"',;&]{4,}
+    | (?P<named>   (?<![a-zA-Z0-9])(?:password|passwd|secret|token|api[_-]?key)["']?\s*[=:]\s*["']? ) [^\s"',;&]{4,}
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
@@ -54,6 +55,18 @@ class Redactor:
         """Return a log line with its secrets hidden."""
         text = self.text(line.text)
         return line if text == line.text else replace(line, text=text)
+
+    def values(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a mapping of JSON values with its secrets hidden, also those that only their name gives away."""
+        return {key: self._value(key, value) for key, value in values.items()}
+
+    def _value(self, key: str, value: Any) -> Any:
+        if isinstance(value, str):
+            named = f"{key}={value}"
+            return HIDDEN if self.text(named) != named and self.text(value) == value else self.text(value)
+        if isinstance(value, Mapping):
+            return self.values(value)
+        return [self._value(key, each) for each in value] if isinstance(value, list | tuple) else value
 
     def error(self, error: RunError) -> RunError:
         """Return an error with the secrets in its message and traceback hidden."""

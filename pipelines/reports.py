@@ -53,6 +53,8 @@ def write(folder: Path, run: Run, attempts: Sequence[Attempt], stages: Sequence[
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = report_path(folder, run)
+    if path.exists():  # two runs of one job that began in the same moment
+        path = path.with_stem(f"{path.stem}_{run.id}")
     draft = path.with_suffix(f".{run.id}.tmp")
     draft.write_text(json.dumps(render(run, attempts, stages), indent=2, default=str) + "\n", encoding="utf-8")
     draft.replace(path)
@@ -68,9 +70,9 @@ class Reporter:
         self._reader = reader
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def ended(self, run: Run) -> None:
+    def happened(self, run: Run) -> None:
         """Have the report of a run that is over written soon."""
-        if self._folder is not None:
+        if self._folder is not None and run.state.final:
             task = asyncio.create_task(self._report(self._folder, run), name=f"report of run {run.id}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -9,25 +9,30 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
-from pipelines import health, reports
-from pipelines.catalog import Catalog, ScheduleEntry
-from pipelines.definition import OnCrash, PipelineDefinition
+from pipelines import endings, health, reports
+from pipelines.catalog import Catalog
+from pipelines.channels import Channel
+from pipelines.delivery import Delivery
+from pipelines.endings import Endings
 from pipelines.errors import InvalidTransition, UnknownName
 from pipelines.execution import make_executors
 from pipelines.health import Health
-from pipelines.model import NewRun, Params, Run, RunState, ScheduleRow, ScheduleState, StartedBy, utcnow
+from pipelines.jobs import Jobs
+from pipelines.messages import Messages
+from pipelines.model import Params, Run, ScheduleRow, StartedBy, utcnow
+from pipelines.overview import Overview
+from pipelines.reads import Reads
 from pipelines.redaction import Redactor
 from pipelines.runner import LiveRun, Runner
 from pipelines.settings import Settings
-from pipelines.store import database, ends, history, runs, schedules
-from pipelines.store.writer import Reader, Writer
-from pipelines.timetable import Scheduled, Timetable
+from pipelines.store import ends, history, runs
+from pipelines.store.opening import opened
+from pipelines.timetable import Timetable
 from pipelines.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -47,29 +52,29 @@ class PipelineScheduler:
         catalog: Catalog,
         *,
         env: Mapping[str, str] | None = None,
+        channels: Mapping[str, Channel] | None = None,
+        absent: Mapping[str, str] | None = None,
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
-        """`env` fills `${NAME}` in keyword arguments (None: nothing does); `clock` tells the time, UTC."""
+        """`env` fills `${NAME}` in keyword arguments (None: nothing does); `clock` tells the time, UTC.
+
+        `channels` deliver messages, by the first part of their targets; `absent` says why one is not there.
+        """
         self.settings = settings
         self.catalog = catalog
+        self.clock = clock
+        self.redactor = Redactor({*catalog.loaded.secrets, settings.bot_token() or ""})
         self._env = env or {}
-        self._clock = clock
+        self._channels, self._absent = channels or {}, absent or {}
+        self._watchers: list[Callable[[Run], None]] = []
         self._stack = AsyncExitStack()
-        self._final: dict[int, asyncio.Future[Run]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._worker: Worker | None = None
 
     async def __aenter__(self) -> Self:
         """Take the lock, open the store and bring its schema up to date, start writer and executors."""
         async with AsyncExitStack() as stack:
-            url = self.settings.scheduler_db_url
-            stack.enter_context(database.hold(url))
-            engine = await asyncio.to_thread(database.connect, url)
-            stack.callback(engine.dispose)
-            await asyncio.to_thread(database.migrate, engine)
-            self.writer, self.reader = Writer(engine), Reader(engine)
-            await self.writer.start()
-            stack.push_async_callback(self.writer.close)
-            stack.push_async_callback(self.reader.close)
+            self.writer, self.reader = await stack.enter_async_context(opened(self.settings.scheduler_db_url))
             self._reporter = reports.Reporter(self.settings.output_dir, self.reader)
             stack.push_async_callback(self._reporter.close)
             self._executors = make_executors(
@@ -82,13 +87,43 @@ class PipelineScheduler:
                 stack.push_async_callback(executor.close)
                 await executor.start()
             self._stack = stack.pop_all()
-        self.timetable = Timetable(writer=self.writer, queued=self._queued, ended=self._ended, clock=self._clock)
+        self._wire()
         return self
+
+    def _wire(self) -> None:
+        self.reads = Reads(self.reader)
+        self.timetable = Timetable(writer=self.writer, queued=self.queued, ended=self._happened, clock=self.clock)
+        self.jobs = Jobs(self.catalog, self.writer, self.reader, self.timetable, clock=self.clock)
+        self.overview = Overview(catalog=self.catalog, jobs=self.jobs, clock=self.clock)
+        self._endings = Endings(self.reader)
+        self.messages = Messages(
+            self.writer,
+            self.reader,
+            self.catalog,
+            channels=self._channels,
+            absent=self._absent,
+            upcoming=self.overview.upcoming,
+            clock=self.clock,
+        )
+        for part in (self.jobs, self.overview, self._endings, self._reporter, self.messages):
+            self.watch(part.happened)
+
+    @property
+    def delivery(self) -> Delivery:
+        """What brings messages to people."""
+        return self.messages.delivery
+
+    def watch(self, callback: Callable[[Run], None]) -> None:
+        """Have `callback` called with each run as it is queued, starts, waits for an attempt, and ends.
+
+        It is called in the event loop: it must be quick and must not raise.
+        """
+        self._watchers.append(callback)
 
     async def __aexit__(self, *_: object) -> None:
         """Close everything; what still runs is stopped at once. Call `drain` first to let it finish."""
         await self.timetable.stop()
-        if self._tasks:
+        if self._worker is not None:
             await self._worker.kill()
         for task in self._tasks:
             task.cancel()
@@ -105,9 +140,13 @@ class PipelineScheduler:
 
         `only` restricts execution to these run ids (None: whatever is queued).
         """
-        requeued, crashed = await self._recover()
+        requeued, crashed = await endings.recover(
+            catalog=self.catalog, writer=self.writer, reader=self.reader, at=self.clock()
+        )
         if requeued or crashed:
-            logger.warning("the service died under %d run(s): %d tried again", requeued + crashed, requeued)
+            logger.warning("the service died under %d run(s): %d tried again", requeued + len(crashed), requeued)
+        for run in crashed:
+            self._happened(run)
         self._worker = Worker(
             writer=self.writer,
             reader=self.reader,
@@ -115,10 +154,16 @@ class PipelineScheduler:
             slots=self.slots,
             owner=f"{socket.gethostname()}:{os.getpid()}",
             only=frozenset(only) if only is not None else None,
-            ended=self._ended,
-            clock=self._clock,
+            started=self._happened,
+            ended=self._happened,
+            clock=self.clock,
         )
-        self._tasks.append(asyncio.create_task(self._worker.run(), name="worker"))
+        self._begin("worker", self._worker.run())
+        for name, work in self.messages.work().items():
+            self._begin(name, work)
+
+    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work, name=name))
 
     def _runner(self) -> Runner:
         return Runner(
@@ -127,54 +172,23 @@ class PipelineScheduler:
             reader=self.reader,
             executors=self._executors,
             env=self._env,
-            redactor=Redactor(self.catalog.loaded.secrets),
-            clock=self._clock,
+            redactor=self.redactor,
+            clock=self.clock,
         )
-
-    async def _recover(self) -> tuple[int, int]:
-        at_most_once = frozenset(
-            name for name, definition in self.catalog.pipelines.items() if definition.on_crash is OnCrash.FAIL
-        )
-        at = self._clock()
-        requeued, crashed = await self.writer.call(ends.recover, ends.Recover(at=at, fail=at_most_once))
-        if crashed:
-            for run in await self.reader.read(history.runs, state=RunState.CRASHED, limit=10_000):
-                if run.ended_at == at:
-                    self._ended(run)
-        return requeued, crashed
 
     async def start_timetable(self) -> list[ScheduleRow]:
-        """Store the file's schedules, retire those that vanished from it, start the clockwork; return all schedules."""
-        now = self._clock()
-        entries = {entry.id: entry for entry in self.catalog.schedules()}
-        rows = [entry.row() for entry in entries.values()]
-        stored = await self.writer.call(schedules.sync, schedules.SyncFile(rows=rows, at=now))
-        active = [row for row in stored if row.state is ScheduleState.ACTIVE and row.id in entries]
-        self.timetable.put(self._scheduled(entries[row.id], row, now) for row in active)
+        """Put all jobs on the timetable and start the clockwork; return the jobs with their next run."""
+        await self.overview.load(self.reader)
+        jobs = await self.jobs.start()
         self.timetable.start()
-        shown = [_with_next_due(row, entries.get(row.id), now) for row in stored]
-        for row in shown:
-            if row.created_at == now and row.next_due_at is None:
-                logger.warning(
-                    "schedule '%s' of %s (%s) lies in the past; it never runs", row.id, row.pipeline, row.words
-                )
-        return shown
-
-    def _scheduled(self, entry: ScheduleEntry, row: ScheduleRow, now: datetime) -> Scheduled:
-        definition = self.catalog.get(entry.pipeline)
-        return Scheduled(
-            entry=entry,
-            last=row.last_due_at or now,
-            max_attempts=definition.retry.attempts,
-            max_instances=definition.max_instances,
-        )
+        self._begin("jobs", self.jobs.keep())
+        return jobs
 
     def start_monitoring(self) -> None:
         """Log the service's health every now and then, as the pipelines file says."""
         monitoring = self.catalog.options.monitoring
         if monitoring.enabled:
-            watching = health.watch(self.health, monitoring.health_check_interval)
-            self._tasks.append(asyncio.create_task(watching, name="health"))
+            self._begin("health", health.watch(self.health, monitoring.health_check_interval))
 
     async def health(self) -> Health:
         """Read how the service is."""
@@ -196,12 +210,16 @@ class PipelineScheduler:
     async def drain(self, grace_s: float) -> None:
         """Start nothing more; let running pipelines finish for `grace_s` seconds, then cancel them and record it."""
         await self.timetable.stop()
-        if self._tasks:
+        if self._worker is not None:
             await self._worker.drain(grace_s)
+
+    async def flush(self, timeout_s: float) -> str:
+        """Deliver messages for up to `timeout_s` seconds; return in words what waits then, empty where nothing does."""
+        return await self.messages.flush(timeout_s)
 
     async def kill(self) -> None:
         """Stop what runs at once; each run is recorded as cancelled."""
-        if self._tasks:
+        if self._worker is not None:
             await self._worker.kill()
 
     async def run_now(
@@ -219,22 +237,12 @@ class PipelineScheduler:
         Raises:
             UnknownName: a pipeline is not in the catalog; nothing is queued.
         """
-        wanted = [self._new_run(self.catalog.get(name), params or {}, actor, started_by) for name in pipelines]
+        wanted = [self.catalog.get(name).new_run(params or {}, actor, started_by) for name in pipelines]
         inserted = asyncio.create_task(self.writer.call(runs.insert_lists, wanted))
         await asyncio.sleep(0)  # they stand in the writer's queue now
-        self._queued()  # and the worker's claim right behind them, perhaps in the same transaction
-        return await inserted
-
-    @staticmethod
-    def _new_run(definition: PipelineDefinition, params: Params, actor: str | None, started_by: StartedBy) -> NewRun:
-        return NewRun(
-            pipeline=definition.name,
-            started_by=started_by,
-            params=params,
-            actor=actor,
-            max_attempts=definition.retry.attempts,
-            max_instances=definition.max_instances,
-        )
+        self._wake()  # and the worker's claim right behind them, perhaps in the same transaction
+        self.queued(made := await inserted)
+        return made
 
     async def run_unscheduled(self) -> list[Run]:
         """Queue one run of each enabled pipeline that has no schedule, as a service does when it starts."""
@@ -254,47 +262,39 @@ class PipelineScheduler:
         if live is not None:
             live.request_cancel(reason)
             return
-        request = ends.CancelWaiting(run_id=run_id, reason=reason, at=self._clock())
+        request = ends.CancelWaiting(run_id=run_id, reason=reason, at=self.clock())
         cancelled = await self.writer.call(ends.cancel_waiting, request)
         run = await self.reader.read(history.run, run_id)
         if run is None:
             raise UnknownName("run", str(run_id), [])
         if not cancelled:
             raise InvalidTransition(f"run #{run_id} of {run.pipeline} is {run.state}; nothing to cancel")
-        self._ended(run)
+        self._happened(run)
 
     async def wait(self, run_id: int) -> Run:
-        """Return the run once it is over. It must be queued on this scheduler."""
-        future = self._final.setdefault(run_id, asyncio.get_running_loop().create_future())
-        run = await self.reader.read(history.run, run_id)
-        if run is None:
-            raise UnknownName("run", str(run_id), [])
-        if run.state.final and not future.done():
-            future.set_result(run)
-        try:
-            return await asyncio.shield(future)
-        finally:
-            self._final.pop(run_id, None)
+        """Return the run once it is over. It must be queued on this scheduler.
+
+        Raises:
+            UnknownName: there is no such run.
+        """
+        return await self._endings.wait(run_id)
 
     @property
     def live(self) -> Mapping[int, LiveRun]:
         """The runs that are being executed here, by id."""
-        return self._worker.live if self._tasks else {}
+        return self._worker.live if self._worker is not None else {}
 
-    def _queued(self) -> None:
-        if self._tasks:
+    def queued(self, made: Sequence[Run]) -> None:
+        """Take up runs that were just queued."""
+        self._wake()
+        for run in made:
+            if run.id not in self.live:
+                self._happened(run)
+
+    def _wake(self) -> None:
+        if self._worker is not None:
             self._worker.wake()
 
-    def _ended(self, run: Run) -> None:
-        if not run.state.final:
-            return
-        future = self._final.pop(run.id, None)
-        if future is not None and not future.done():
-            future.set_result(run)
-        self._reporter.ended(run)
-
-
-def _with_next_due(row: ScheduleRow, entry: ScheduleEntry | None, now: datetime) -> ScheduleRow:
-    if entry is None or row.state is not ScheduleState.ACTIVE:
-        return row
-    return replace(row, next_due_at=entry.trigger.next_after(max(now, row.last_due_at or now)))
+    def _happened(self, run: Run) -> None:
+        for watcher in self._watchers:
+            watcher(run)

@@ -13,13 +13,15 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from contextlib import AsyncExitStack
+from typing import Any, Protocol
 
 from rich.text import Text
 
 from pipelines import loader, terminal
 from pipelines.catalog import Catalog
-from pipelines.errors import ConfigError, InvalidTransition, PipecallError, UnknownName
+from pipelines.channels import Channel
+from pipelines.errors import ConfigError, InvalidTransition, PipecallError, Problem, UnknownName
 from pipelines.log import set_up_logging
 from pipelines.model import Run, utcnow
 from pipelines.registry import Registry
@@ -36,6 +38,32 @@ GIVEN_UP_S = 5
 
 YOUNG_OBJECTS = 10_000
 """So many new objects make Python look for garbage, instead of 700."""
+
+
+FLUSH_ONCE_S = 30.0
+"""So long, in seconds, a program that runs pipelines once may take to deliver what they said."""
+FLUSH_STOP_S = 5.0
+"""So long, in seconds, a service that stops may take to deliver what it still has."""
+DISCORD_SINK = "bot.sink.DiscordSink"
+
+
+class Face(Protocol):
+    """A way in beside the pipelines file, such as a chat: what it delivers messages through, and its own life."""
+
+    def channels(self) -> Mapping[str, Channel]:
+        """Return the channels it can deliver through, by the first part of their targets."""
+
+    def absent(self) -> Mapping[str, str]:
+        """Return the channels it could have, by name, with the reason why there are none."""
+
+    async def start(self, scheduler: PipelineScheduler) -> None:
+        """Begin to serve people. It must neither block nor raise for what is out of reach."""
+
+    async def stop(self) -> None:
+        """Take no more requests, and let go of everything."""
+
+
+Faces = Sequence[Callable[[Settings, Mapping[str, str]], Face]]
 
 
 def main(act: Callable[[Settings, Catalog], Coroutine[Any, Any, int]]) -> int:
@@ -65,18 +93,39 @@ def load_catalog(settings: Settings, env: Mapping[str, str]) -> Catalog:
     registry = Registry(settings.plugins_folder, settings.allowed_modules)
     loaded = loader.load(settings.pipelines_config, registry=registry, env=env, overrides=settings.overrides)
     logging.getLogger().setLevel(loaded.file.scheduler.log_level)
+    _refuse_discord_without_token(settings, loaded)
     for warning in (*misspelt_settings(env), *env_file_faults(), *loaded.warnings):
         logger.warning("%s", warning)
     return Catalog(loaded)
 
 
+def _refuse_discord_without_token(settings: Settings, loaded: loader.Loaded) -> None:
+    """Raise ConfigError where the settings say that posting to Discord needs a token, and there is none."""
+    if settings.discord_without_token == "queue" or settings.bot_token():
+        return
+    raise_for = [
+        Problem(
+            "posts to Discord, but there is no DISCORD_TOKEN, and DISCORD_WITHOUT_TOKEN is 'refuse'; set the token, "
+            "or 'queue' to let messages wait for it",
+            path=f"pipelines.{name}.chain[{place}]",
+            file=str(settings.pipelines_config),
+        )
+        for name, definition in loaded.file.pipelines.items()
+        for place, stage in enumerate(definition.chain)
+        if definition.enabled and stage.path == DISCORD_SINK and "webhook" not in stage.kwargs
+    ]
+    if raise_for:
+        raise ConfigError(raise_for)
+
+
 # ---------------------------------------------------------------- the service
 
 
-async def serve(settings: Settings, catalog: Catalog) -> int:
+async def serve(settings: Settings, catalog: Catalog, faces: Faces = ()) -> int:
     """Run the scheduler until SIGTERM or SIGINT, then drain; a second signal stops at once."""
     stop = _stop_signals()
-    async with PipelineScheduler(settings, catalog, env=os.environ) as scheduler:
+    made = [make(settings, os.environ) for make in faces]
+    async with _scheduler(settings, catalog, made) as scheduler:
         if not stop.empty():
             logger.info("%s: stopped before anything was started", stop.get_nowait())
             return OK
@@ -85,12 +134,27 @@ async def serve(settings: Settings, catalog: Catalog) -> int:
         terminal.show(terminal.jobs_table(catalog, schedules, utcnow()))
         await scheduler.run_unscheduled()
         scheduler.start_monitoring()
-        settle_memory()
-        logger.info("ready; Ctrl-C stops")
-        code = await _until(stop, scheduler)
+        async with AsyncExitStack() as stack:
+            for face in made:
+                await face.start(scheduler)
+                stack.push_async_callback(face.stop)
+            settle_memory()
+            logger.info("ready; Ctrl-C stops")
+            code = await _until(stop, scheduler)
         await _drain(stop, scheduler, settings.scheduler_drain_s)
+        await scheduler.flush(FLUSH_STOP_S)
     logger.info("stopped")
     return code
+
+
+def _scheduler(settings: Settings, catalog: Catalog, faces: Sequence[Face]) -> PipelineScheduler:
+    return PipelineScheduler(
+        settings,
+        catalog,
+        env=os.environ,
+        channels={name: channel for face in faces for name, channel in face.channels().items()},
+        absent={name: why for face in faces for name, why in face.absent().items()},
+    )
 
 
 def settle_memory() -> None:
@@ -139,7 +203,7 @@ async def _drain(stop: asyncio.Queue[str], scheduler: PipelineScheduler, grace_s
 # ---------------------------------------------------------------- run once
 
 
-async def run_once(settings: Settings, catalog: Catalog, names: Sequence[str] = ()) -> int:
+async def run_once(settings: Settings, catalog: Catalog, names: Sequence[str] = (), faces: Faces = ()) -> int:
     """Run every enabled pipeline once, or those named (enabled or not), and say how each ended.
 
     Raises:
@@ -147,14 +211,17 @@ async def run_once(settings: Settings, catalog: Catalog, names: Sequence[str] = 
     """
     wanted = [catalog.get(name).name for name in dict.fromkeys(names)] or [each.name for each in catalog.enabled()]
     stop = _stop_signals()
-    async with PipelineScheduler(settings, catalog, env=os.environ) as scheduler:
+    async with _scheduler(settings, catalog, [make(settings, os.environ) for make in faces]) as scheduler:
         queued = await scheduler.run_now(wanted)
         ids = [run.id for run in queued]
         await scheduler.start(only=ids)
         stopping = asyncio.create_task(_give_up_when_told(stop, scheduler, ids), name="signals")
         ended = await _all_ended(scheduler, ids, stopping)
         stopping.cancel()
+        undelivered = await scheduler.flush(FLUSH_ONCE_S)
     terminal.show(*(terminal.summary_line(run) for run in ended), _tally(ended))
+    if undelivered:
+        logger.warning("%s", undelivered)
     return OK if all(run.state.good for run in ended) else FAILED
 
 
@@ -191,6 +258,7 @@ def _tally(ended: Sequence[Run]) -> Text:
     )
 
 
-async def serve_or_run_once(settings: Settings, catalog: Catalog) -> int:
+async def serve_or_run_once(settings: Settings, catalog: Catalog, faces: Faces = ()) -> int:
     """Do as `SCHEDULER_MODE` says: `serve`, or with `legacy` `run_once`."""
-    return await (run_once(settings, catalog) if settings.scheduler_mode == "legacy" else serve(settings, catalog))
+    act = run_once if settings.scheduler_mode == "legacy" else serve
+    return await act(settings, catalog, faces=faces)

@@ -60,7 +60,7 @@ class Group:
 class Timetable:
     """Turns due instants into queued runs.
 
-    `queued` is called after some were, `ended` with each run that is over already, as missed or skipped; `clock` gives
+    `queued` is called with those that wait for their start, `ended` with each run that is over already, as missed or skipped; `clock` gives
     the time now, UTC.
     """
 
@@ -68,7 +68,7 @@ class Timetable:
         self,
         *,
         writer: Writer,
-        queued: Callable[[], None],
+        queued: Callable[[Sequence[Run]], None],
         ended: Callable[[Run], None],
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
@@ -178,11 +178,12 @@ class Timetable:
         made = await self._writer.call(occurrences.record_slices, [row for _, row in due])
         for scheduled, row in due:
             scheduled.last = max(scheduled.last, row.run.due_at or scheduled.last)
-        unrun = [run for run in made if run is not None and run.state.final]
+        runs = [run for run in made if run is not None]
+        unrun = [run for run in runs if run.state.final]
         _tell_unrun(unrun)
         for run in unrun:
             self._ended(run)
-        self._queued()
+        self._queued([run for run in runs if not run.state.final])
 
 
 def _tell_unrun(runs: Sequence[Run]) -> None:

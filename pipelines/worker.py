@@ -42,13 +42,15 @@ class Worker:
         runner: Runner,
         slots: int,
         owner: str,
+        started: Callable[[Run], None],
         ended: Callable[[Run], None],
         only: frozenset[int] | None = None,
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
         """`slots` runs at once at most; `only` restricts the worker to these run ids (None: all).
 
-        `ended` is called with each run as it stands after an attempt; it must not raise or block.
+        `started` is called with each run whose attempt begins, `ended` with each as it stands after an attempt; they must
+        not raise or block.
         """
         self.live: dict[int, LiveRun] = {}
         self._writer = writer
@@ -57,6 +59,7 @@ class Worker:
         self._slots = slots
         self._owner = owner
         self._only = only
+        self._started = started
         self._ended = ended
         self._clock = clock
         self._wake = asyncio.Event()
@@ -105,6 +108,7 @@ class Worker:
         task = asyncio.create_task(self._attempt(live), name=f"run {run.id} of {run.pipeline}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        self._started(run)
 
     async def _attempt(self, live: LiveRun) -> None:
         try:

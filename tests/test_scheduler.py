@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import event
 
 from pipelines.errors import InvalidTransition, UnknownName
 from pipelines.model import OccurrenceOutcome, RunState
@@ -270,7 +271,8 @@ EVERY_MINUTE = "schedule: '* * * * *', chain: [stages.numbers]"
 
 
 def pages(conn, limits):
-    """A write that limits how far the SQLite file may grow, as a full disk would."""
+    """A write that limits how far the SQLite file may grow, as a full disk would, on this connection and on others."""
+    event.listen(conn.engine.pool, "checkout", lambda dbapi, *_: dbapi.execute(f"PRAGMA max_page_count = {limits[0]}"))
     return [conn.exec_driver_sql(f"PRAGMA max_page_count = {limit}").scalar() for limit in limits]
 
 

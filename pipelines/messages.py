@@ -1,0 +1,56 @@
+"""All that leaves for people: alerts are written into the outbox, and what waits there is delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from datetime import datetime
+
+from pipelines.alerts import Alerts
+from pipelines.catalog import Catalog
+from pipelines.channels import Channel
+from pipelines.delivery import Delivery
+from pipelines.model import Run, RunState
+from pipelines.store.writer import Reader, Writer
+
+
+class Messages:
+    """The alerts and the delivery of one store."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        reader: Reader,
+        catalog: Catalog,
+        *,
+        channels: Mapping[str, Channel],
+        absent: Mapping[str, str],
+        upcoming: Callable[[], Iterable[tuple[str, datetime]]],
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`channels` deliver by the first part of a target, `absent` says why one is missing; see `Alerts`."""
+        self.delivery = Delivery(writer, reader, channels, clock, absent=absent)
+        self.alerts = Alerts(
+            writer=writer,
+            reader=reader,
+            catalog=catalog,
+            clock=clock,
+            upcoming=upcoming,
+            posted=self.delivery.wake,
+        )
+
+    def happened(self, run: Run) -> None:
+        """Take note of what became of a run: its messages were stored with its end."""
+        self.alerts.happened(run)
+        if run.state is RunState.SUCCEEDED:
+            self.delivery.wake()
+
+    def work(self) -> Mapping[str, Coroutine[None, None, None]]:
+        """Return what must go on as long as the service does, by name."""
+        return {"delivery": self.delivery.run(), "alerts": self.alerts.run()}
+
+    async def flush(self, timeout_s: float) -> str:
+        """Deliver for up to `timeout_s` seconds; return in words what waits then, empty where nothing does."""
+        await self.alerts.look()
+        await self.delivery.flush(timeout_s)
+        left = [f"{each.waiting} for {each.target} ({each.state})" for each in self.delivery.status() if each.waiting]
+        return f"messages wait for delivery: {', '.join(left)}" if left else ""

@@ -1,0 +1,82 @@
+"""What people ask about runs, answered from the store; every door reads through this."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipelines.errors import UnknownName
+from pipelines.model import Attempt, AuditEntry, Incident, LogLine, PipelineStats, Run, RunState, StageCount
+from pipelines.store import audit, history, incidents, logs, outbox
+from pipelines.store.writer import Reader
+
+
+class Reads:
+    """Questions to the store. Each raises StoreError where the database refuses."""
+
+    def __init__(self, reader: Reader) -> None:
+        """Ask through `reader`."""
+        self._reader = reader
+
+    async def run(self, run_id: int) -> Run:
+        """Return a run.
+
+        Raises:
+            UnknownName: there is none.
+        """
+        run = await self._reader.read(history.run, run_id)
+        if run is None:
+            raise UnknownName("run", str(run_id), [])
+        return run
+
+    async def runs(
+        self,
+        *,
+        pipeline: str | None = None,
+        state: RunState | None = None,
+        schedule_id: str | None = None,
+        limit: int = 50,
+        before_id: int | None = None,
+    ) -> list[Run]:
+        """Return runs, newest first; None leaves a filter out."""
+        return await self._reader.read(
+            history.runs, pipeline=pipeline, state=state, schedule_id=schedule_id, limit=limit, before_id=before_id
+        )
+
+    async def attempts(self, run_id: int) -> list[Attempt]:
+        """Return a run's attempts in their order."""
+        return await self._reader.read(history.attempts, run_id)
+
+    async def stages(self, run_id: int) -> list[StageCount]:
+        """Return the counts of the stages of a run's last attempt."""
+        return await self._reader.read(history.stages, run_id)
+
+    async def stats(self, pipeline: str | None = None) -> list[PipelineStats]:
+        """Return the counts of each pipeline that ever ran, or of one."""
+        return await self._reader.read(history.stats, pipeline)
+
+    async def log(self, run_id: int, tail: int = logs.KEPT + 1) -> list[LogLine]:
+        """Return the newest lines of a run's log, oldest first."""
+        return [line for _, line in await self._reader.read(logs.tail, run_id, tail)]
+
+    async def durations(self, pipeline: str, limit: int = 30) -> list[float]:
+        """Return how long a pipeline's newest successful runs took, in seconds, newest first."""
+        return await self._reader.read(history.durations, pipeline, limit)
+
+    async def undeliverable(self, limit: int = 100) -> list[outbox.Letter]:
+        """Return the messages that were refused for good, newest first."""
+        return await self._reader.read(outbox.dead, limit)
+
+    async def incident(self, incident_id: int) -> Incident:
+        """Return a pipeline's trouble.
+
+        Raises:
+            UnknownName: there is none of this id.
+        """
+        incident = await self._reader.read(incidents.get, incident_id)
+        if incident is None:
+            raise UnknownName("incident", str(incident_id), [])
+        return incident
+
+    async def audit(self, limit: int = 50) -> Sequence[AuditEntry]:
+        """Return what was asked for last, newest first."""
+        return await self._reader.read(audit.newest, limit)
