@@ -1,12 +1,14 @@
-"""The service: runs pipelines on schedule until it is told to stop. `SCHEDULER_MODE=legacy` runs each once instead."""
+"""The service: runs pipelines on schedule and answers in Discord until it is told to stop. `SCHEDULER_MODE=legacy` runs each once instead."""
 
 import signal
 import sys
+from functools import partial
 
 if __name__ == "__main__":
     # Before the imports, which take a second: Ctrl-C must not show where in them it came.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+    from bot.face import DiscordFace
     from pipelines.service import main, serve_or_run_once
 
-    sys.exit(main(serve_or_run_once))
+    sys.exit(main(partial(serve_or_run_once, faces=[DiscordFace])))

@@ -1,0 +1,212 @@
+"""Who asks, whether they may, and the answer they get: what every command, button and form does first and last."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import aiohttp
+import discord
+
+from bot.errors import ANSWERED, UserError
+from pipelines import Actor, Asked, Denied, Verb
+
+if TYPE_CHECKING:
+    from bot.client import Pipecall
+
+logger = logging.getLogger(__name__)
+
+DEFER_AFTER_S = 1.5
+"""Discord waits 3 s for an answer; after this, it is told that one will come."""
+
+READING = frozenset({Verb.VIEW, Verb.LOGS})
+"""Verbs that change nothing: their denials are not audited."""
+
+RECEIVED = "received"
+
+
+def actor_of(interaction: discord.Interaction[Pipecall]) -> Actor:
+    """Return who acts. Their roles are unknown (None) while Discord cannot say what roles there are."""
+    user = interaction.user
+    permissions = interaction.permissions
+    guild = interaction.client.get_guild(interaction.guild_id or 0)
+    roles: frozenset[int] | None = None
+    if guild is not None and not guild.unavailable and isinstance(user, discord.Member):
+        roles = frozenset(role.id for role in user.roles)
+    return Actor(
+        id=f"discord:{user.id}",
+        name=user.display_name,
+        user=user.id,
+        roles=roles,
+        manages=permissions.manage_guild or permissions.administrator,
+    )
+
+
+def asked(interaction: discord.Interaction[Pipecall]) -> Asked:
+    """Return an interaction as a request; its id makes it take effect once."""
+    place = {"guild": str(interaction.guild_id or ""), "channel": str(interaction.channel_id or "")}
+    return Asked(actor_of(interaction), "discord", f"discord:{interaction.id}", place)
+
+
+def admit(interaction: discord.Interaction[Pipecall]) -> None:
+    """Refuse whatever does not come from a person on a server that is served; to be called first of all.
+
+    Raises:
+        UserError: why.
+    """
+    interaction.extras.setdefault(RECEIVED, asyncio.get_running_loop().time())
+    bot = interaction.client
+    if bot.leaving:
+        raise UserError("I am being stopped.", "Try again in a minute.")
+    if interaction.guild_id is None or interaction.user.bot:
+        raise UserError("I only work for people on a server, not in direct messages.")
+    if interaction.guild_id not in bot.served:
+        hint = f"Whoever runs me can add `{interaction.guild_id}` to `discord: guilds:` in the pipelines file."
+        raise UserError("This server is not one of those I serve.", hint)
+
+
+async def check(
+    interaction: discord.Interaction[Pipecall], verb: Verb, pipeline: str | None = None, owner: str | None = None
+) -> None:
+    """Refuse what the policy or the pipeline's channel rule does not allow; what would change something is audited.
+
+    `pipeline` None asks in general; `owner` is the id of who made the job in question.
+
+    Raises:
+        Denied: what is missing.
+        UserError: the server is not served.
+    """
+    admit(interaction)
+    missing = lacks(interaction, verb, pipeline, owner)
+    if not missing:
+        return
+    if verb not in READING:
+        await interaction.client.verbs.deny(asked(interaction), verb, pipeline, missing)
+    raise Denied(verb.value, pipeline, missing)
+
+
+def lacks(
+    interaction: discord.Interaction[Pipecall], verb: Verb, pipeline: str | None = None, owner: str | None = None
+) -> str:
+    """Say what keeps somebody from doing something here; empty where nothing does. Nothing is recorded."""
+    decision = interaction.client.verbs.may(actor_of(interaction), verb, pipeline, owner)
+    return _wrong_channel(interaction, pipeline) if decision.allowed else decision.missing
+
+
+def _wrong_channel(interaction: discord.Interaction[Pipecall], pipeline: str | None) -> str:
+    definition = interaction.client.scheduler.catalog.pipelines.get(pipeline or "")
+    if definition is None or not definition.discord.channels:
+        return ""
+    here = {interaction.channel_id, getattr(interaction.channel, "parent_id", None)}
+    if here.intersection(definition.discord.channels):
+        return ""
+    places = ", ".join(f"<#{channel}>" for channel in definition.discord.channels)
+    return f"it may be used in {places} only"
+
+
+class Answer:
+    """The answer to an interaction: deferred by itself when it takes long, sent as soon as there is something to say.
+
+    Used as `async with Answer(interaction) as answer:`; whatever is sent pings nobody.
+    """
+
+    def __init__(self, interaction: discord.Interaction[Pipecall], ephemeral: bool = True) -> None:
+        """`ephemeral`: only the person who asked sees it. It is fixed with the first answer."""
+        self._interaction = interaction
+        self._ephemeral = ephemeral
+        self._deferred = False
+        self._lock = asyncio.Lock()
+        self._timer: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start the clock."""
+        self._timer = asyncio.create_task(self._defer_in_time(), name="defer")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the clock; a deferral on its way is waited for, so that an error finds it done."""
+        async with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    async def send(
+        self,
+        content: str | None = None,
+        *,
+        embed: discord.Embed | None = None,
+        embeds: Sequence[discord.Embed] = (),
+        view: discord.ui.View | discord.ui.LayoutView | None = None,
+        files: Sequence[discord.File] = (),
+    ) -> int:
+        """Show something and return the message's id: the answer itself the first time, a further message after it.
+
+        Raises:
+            discord.HTTPException: Discord refused; 10062 when the time for answering is over.
+        """
+        given: dict[str, Any] = {"content": content} if content is not None else {}
+        shown = [embed] if embed is not None else list(embeds)
+        given |= {"embeds": shown} if shown else {}
+        given |= {"view": view} if view is not None else {}
+        async with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            return await self._send(given, list(files))
+
+    async def _send(self, given: dict[str, Any], files: list[discord.File]) -> int:
+        nobody = discord.AllowedMentions.none()
+        interaction = self._interaction
+        if self._deferred:
+            self._deferred = False
+            given |= {"attachments": files} if files else {}
+            return (await interaction.edit_original_response(**given, allowed_mentions=nobody)).id
+        given |= {"files": files} if files else {}
+        given |= {"ephemeral": self._ephemeral, "allowed_mentions": nobody}
+        if interaction.response.is_done():
+            return (await interaction.followup.send(**given, wait=True)).id
+        try:
+            sent = await interaction.response.send_message(**given)
+        except discord.HTTPException as error:
+            if error.code != ANSWERED:
+                raise
+            return await self._answered_before()
+        return sent.message_id or (await interaction.original_response()).id
+
+    async def _answered_before(self) -> int:
+        """Return the answer that is there already: an earlier try of ours that seemed to have failed, as a rule."""
+        logger.warning("an interaction had its answer already; is the same token used by another bot?")
+        return (await self._interaction.original_response()).id
+
+    async def _defer_in_time(self) -> None:
+        loop = asyncio.get_running_loop()
+        received = self._interaction.extras.get(RECEIVED, loop.time())
+        await asyncio.sleep(max(received + DEFER_AFTER_S - loop.time(), 0))
+        async with self._lock:
+            await self._defer()
+
+    async def _defer(self) -> None:
+        if self._interaction.response.is_done():
+            return
+        try:
+            await self._interaction.response.defer(ephemeral=self._ephemeral, thinking=True)
+        except discord.HTTPException as error:
+            if error.code != ANSWERED:
+                logger.warning("an interaction could not be deferred: %s %s", error.status, error.code)
+                return
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            logger.warning("an interaction could not be deferred: %s", type(error).__name__)
+            return
+        self._deferred = True
+
+
+async def edit(message: discord.Message | discord.PartialMessage, **changes: Any) -> discord.Message:
+    """Edit a message so that it pings nobody; without this Discord would read pings into an edit of embeds or views.
+
+    Raises:
+        discord.HTTPException: Discord refused.
+    """
+    return await message.edit(allowed_mentions=discord.AllowedMentions.none(), **changes)

@@ -1,0 +1,1 @@
+"""The slash commands and buttons, one noun per module; each has `add(bot)`."""

@@ -1,0 +1,142 @@
+"""`/status`: on one screen whether all is well, what goes on, what fails, what is due, and what waits to be told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import discord
+import psutil
+from discord import ui
+
+from bot import texts
+from bot.asking import Answer, actor_of, check
+from bot.safe_text import inline_cut
+from pipelines import JobView, PipelineView, Run, RunState, Verb
+
+if TYPE_CHECKING:
+    from bot.client import Pipecall
+
+SHOWN, NAME = 5, 60
+"""So many of each kind are named, in so many characters each."""
+
+LOOKED_AT = 100
+"""So many messages that were refused are counted; more are not worth knowing exactly."""
+
+
+def add(bot: Pipecall) -> None:
+    """Add the command."""
+
+    @bot.tree.command(description="Is all well? What runs, what fails, what is due next")
+    async def status(interaction: discord.Interaction[Pipecall]) -> None:
+        async with Answer(interaction) as answer:
+            await answer.send(view=await screen(interaction))
+
+
+async def screen(interaction: discord.Interaction[Pipecall]) -> ui.LayoutView:
+    """Return the screen as this person may see it.
+
+    Raises:
+        Denied: they may see nothing at all.
+    """
+    bot, actor = interaction.client, actor_of(interaction)
+    health = await bot.scheduler.health()
+    pipelines = [view for view in bot.overview.pipelines() if bot.verbs.may(actor, Verb.VIEW, view.name).allowed]
+    if not pipelines:
+        await check(interaction, Verb.VIEW)
+    seen = {view.name for view in pipelines}
+    runs = [run for run in bot.overview.live_runs() if run.pipeline in seen]
+    jobs = [view for view in bot.overview.jobs() if view.row.pipeline in seen and view.row.next_due_at is not None]
+    failing = [view for view in pipelines if view.failing]
+    blocks = [
+        _health(
+            health.status, health.complaints, f"{health.running} of {health.slots} running, {health.queued} queued"
+        ),
+        _runs(runs),
+        _failing(failing, bot.mention("jobs", interaction.guild_id)),
+        _due(jobs),
+        await _messages(bot),
+        _self(bot),
+    ]
+    colour = texts.RED if failing else texts.YELLOW if health.complaints else texts.GREEN
+    layout = ui.LayoutView(timeout=None)
+    layout.add_item(ui.Container(*(ui.TextDisplay(block) for block in blocks), accent_colour=colour))
+    return layout
+
+
+def _health(status: str, complaints: Sequence[str], counts: str) -> str:
+    emoji = "⚠️" if complaints else "✅"
+    return "\n".join([f"### {emoji} {status} · {counts}", *(f"- {inline_cut(each, 160)}" for each in complaints)])
+
+
+def _runs(runs: Sequence[Run]) -> str:
+    going = [run for run in runs if run.state is not RunState.QUEUED]
+    lines = [_run(run) for run in (going or runs)[:SHOWN]]
+    return _block("Going on", lines, len(runs), "nothing runs")
+
+
+def _run(run: Run) -> str:
+    shown = texts.look(run.state)
+    return f"{shown} **{inline_cut(run.pipeline, NAME)}** #{run.id} {texts.ago(run.started_at or run.queued_at)}"
+
+
+def _failing(views: Sequence[PipelineView], jobs: str) -> str:
+    lines = [_failed(view.name, view.last) for view in views[:SHOWN] if view.last is not None]
+    return _block("Failing", lines, len(views), f"nothing; {jobs} shows every job")
+
+
+def _failed(name: str, last: Run) -> str:
+    error = f": {inline_cut(str(last.error), 80)}" if last.error is not None else ""
+    ago = texts.ago(last.ended_at or last.queued_at)
+    return f"{texts.look(last.state)} **{inline_cut(name, NAME)}** #{last.id} {ago}{error}"
+
+
+def _due(jobs: Sequence[JobView]) -> str:
+    soonest = sorted(jobs, key=lambda view: (view.row.next_due_at or datetime.max.replace(tzinfo=UTC), view.row.id))
+    lines = [
+        f"**{inline_cut(view.row.id, NAME)}** {texts.ago(at)}"
+        for view in soonest[:SHOWN]
+        if (at := view.row.next_due_at)
+    ]
+    return _block("Next", lines, len(jobs), "no job is due")
+
+
+async def _messages(bot: Pipecall) -> str:
+    """Say which messages wait and which were refused for good."""
+    waiting = [each for each in bot.scheduler.delivery.status() if each.waiting]
+    dead = await bot.reads.undeliverable(LOOKED_AT)
+    lines = [
+        f"📨 {each.waiting:,} for {_target(each.target)}: {inline_cut(each.state, 160)}" for each in waiting[:SHOWN]
+    ]
+    if dead:
+        lines.append(
+            f"💀 {len(dead)}{'+' if len(dead) == 100 else ''} refused for good; the last: {_refused(dead[0].error)}"
+        )
+    return _block("Messages", lines, len(waiting) + bool(dead), "none waits")
+
+
+def _waiting(count: int, target: str, state: str) -> str:
+    return f"📨 {count:,} for {_target(target)}: {inline_cut(state, 100)}"
+
+
+def _target(target: str) -> str:
+    kind, _, address = target.partition(":")
+    return f"<#{address}>" if kind == "discord" and address.isdigit() else inline_cut(target, NAME)
+
+
+def _refused(error: str | None) -> str:
+    return inline_cut(error or "no reason is known", 120)
+
+
+def _self(bot: Pipecall) -> str:
+    latency = f", {bot.latency * 1000:.0f} ms away" if math.isfinite(bot.latency) else ""
+    since = datetime.fromtimestamp(psutil.Process().create_time(), UTC)
+    return f"-# Bot {'connected' if bot.up else 'reconnecting'}{latency} · service started {texts.ago(since)}"
+
+
+def _block(title: str, lines: Iterable[str], total: int, nothing: str) -> str:
+    shown = list(lines)
+    more = [f"… and {total - len(shown)} more"] if shown and total > len(shown) else []
+    return "\n".join([f"**{title}**" + ("" if shown else f": {nothing}"), *shown, *more])

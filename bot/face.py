@@ -1,0 +1,158 @@
+"""Discord as the service sees it: channels that messages leave through, and a bot that is started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import discord.http
+
+from bot import addresses, alert_message, library_log
+from bot.card_keeper import CardKeeper
+from bot.client import Pace, Parts, Pipecall
+from bot.composition import compose
+from bot.discord_channel import DiscordChannel
+from bot.guilds import served
+from bot.rest import Rest
+from bot.supervisor import OFF, BotState, Supervisor
+from bot.webhook_channel import WebhookChannel
+from pipelines import Channel, Notes, Parcel, PipelineScheduler, Settings, Verbs, Wait
+
+logger = logging.getLogger(__name__)
+
+REACH_S = 10.0
+"""How long Discord may take to say that it is there."""
+FINISH_S = 5.0
+"""How long the interactions under way may take once the service stops."""
+UNSTARTED_S = 60.0
+"""So long a card's edit waits for the service to be up."""
+UNDER_WAY = (
+    "CommandTree-invoker",
+    "discord-ui-dynamic-item-",
+    "discord-ui-view-dispatch-",
+    "discord-ui-modal-dispatch-",
+)
+"""How the library names the tasks in which it calls commands, buttons and forms."""
+
+
+class DiscordFace:
+    """The bot of one service, and the channels through which messages leave, which need no bot."""
+
+    def __init__(self, settings: Settings, env: Mapping[str, str], *, pace: Pace | None = None) -> None:
+        """`env` is where the addresses of webhooks are. Nothing is opened yet.
+
+        Raises:
+            ConfigError: the file with the token cannot be read.
+        """
+        self._settings = settings
+        self._env = env
+        self._pace = pace or Pace()
+        self._has_token = settings.bot_token() is not None
+        self._leaving = False
+        self._supervisor: Supervisor[Pipecall] | None = None
+        self._life: asyncio.Task[None] | None = None
+        self._cards: CardKeeper | None = None
+        addresses.use(settings)
+        self._rest = Rest(settings)
+
+    def channels(self) -> Mapping[str, Channel]:
+        """Return how messages leave for Discord, by the first part of their target."""
+        webhooks = {"webhook": WebhookChannel(self._rest, self._env)}
+        if not self._has_token:
+            return webhooks
+        renderers = {
+            "alert": alert_message.render_alert,
+            "digest": alert_message.render_digest,
+            "card": self._render_card,
+        }
+        return {"discord": DiscordChannel(self._rest, renderers), **webhooks}
+
+    def absent(self) -> Mapping[str, str]:
+        """Return the channels that are missing, with the reason."""
+        return {} if self._has_token else {"discord": "DISCORD_TOKEN is not set; sent once the service runs with one"}
+
+    async def _render_card(self, parcel: Parcel) -> dict[str, Any] | None:
+        if self._cards is None:
+            raise Wait("cards are changed while the service runs", UNSTARTED_S)
+        return await self._cards.render(parcel)
+
+    async def start(self, scheduler: PipelineScheduler) -> None:
+        """Start the bot over a running scheduler; returns at once, the bot connects in its own time."""
+        library_log.set_up(scheduler.redactor.text)
+        if not self._has_token:
+            logger.info("Discord is %s", OFF)
+            return
+        parts = self.parts(scheduler)
+        await parts.cards.start()
+        self._supervisor = Supervisor(
+            lambda: composed(parts),
+            token=self._settings.bot_token,
+            reachable=reachable,
+            hide=scheduler.redactor.text,
+        )
+        self._life = asyncio.create_task(self._supervisor.run(), name="supervisor of the bot")
+
+    def parts(self, scheduler: PipelineScheduler) -> Parts:
+        """Return what each bot of this face works with."""
+        self._cards = CardKeeper(scheduler, self._rest)
+        return Parts(
+            scheduler=scheduler,
+            verbs=Verbs(scheduler),
+            rest=self._rest,
+            cards=self._cards,
+            notes=Notes(scheduler.writer, scheduler.reader),
+            served=served(self._settings, scheduler.catalog),
+            leaving=lambda: self._leaving,
+            pace=self._pace,
+        )
+
+    async def stop(self) -> None:
+        """Take no more interactions, let those under way finish for 5 s, then disconnect. Channels stay open."""
+        self._leaving = True
+        if self._life is None or self._cards is None:
+            return
+        under_way = [task for task in asyncio.all_tasks() if task.get_name().startswith(UNDER_WAY)]
+        if under_way:
+            await asyncio.wait(under_way, timeout=FINISH_S)
+        await self._cards.close()
+        self._life.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._life
+
+    @property
+    def bot(self) -> Pipecall | None:
+        """The bot of the present connection."""
+        return self._supervisor.bot if self._supervisor else None
+
+    @property
+    def where(self) -> BotState:
+        """Where the bot stands."""
+        return self._supervisor.state if self._supervisor else OFF
+
+    def state(self) -> str:
+        """Say where the bot stands: `ready`, `waiting until 09:30:12 UTC: Discord cannot be reached`."""
+        return str(self.where)
+
+
+def composed(parts: Parts) -> Pipecall:
+    """Return a bot that has not connected yet, with all its commands."""
+    bot = Pipecall(parts)
+    compose(bot)
+    return bot
+
+
+async def reachable() -> bool:
+    """Say whether Discord answers at all; asked without a token."""
+    timeout = aiohttp.ClientTimeout(total=REACH_S)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"{discord.http.Route.BASE}/gateway") as answer,
+        ):
+            return answer.status == 200
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        return False
