@@ -103,6 +103,19 @@ def thread(state: State, call: Request) -> Answer:
     return 201, message.channel.payload() | {"message": message.payload()}
 
 
+def active_threads(state: State, call: Request) -> Answer:
+    """`GET /guilds/{guild_id}/threads/active`: every thread that the bot can see; none is ever archived here."""
+    guild = state.find_guild(call.params["guild_id"])
+    threads = [one for one in guild.channels if one.kind == PUBLIC_THREAD]
+    return 200, {"threads": [one.payload() for one in threads], "members": [], "has_more": False}
+
+
+def archived_threads(state: State, call: Request) -> Answer:
+    """`GET /channels/{channel_id}/threads/archived/public`."""
+    state.find_channel(call.params["channel_id"], needs=READ_MESSAGE_HISTORY)
+    return 200, {"threads": [], "members": [], "has_more": False}
+
+
 def _found(state: State, call: Request) -> Message:
     message = state.store.find(state.find_channel(call.params["channel_id"]), call.params["message_id"])
     if message.ephemeral:

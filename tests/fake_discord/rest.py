@@ -48,7 +48,37 @@ def application(state: State, _call: Request) -> Answer:
         "explicit_content_filter": 0,
         "team": None,
         "eligible_oauth2_scopes": ["bot", "applications.commands"],
-    }
+    } | state.application_changes
+
+
+def my_guilds(state: State, _call: Request) -> Answer:
+    """`GET /users/@me/guilds`."""
+    return 200, [
+        {
+            "id": str(guild.id),
+            "name": guild.name,
+            "icon": None,
+            "banner": None,
+            "owner": False,
+            "permissions": str(guild.bot_permissions),
+            "features": [],
+        }
+        for guild in state.guilds
+    ]
+
+
+def roles(state: State, call: Request) -> Answer:
+    """`GET /guilds/{guild_id}/roles`."""
+    return 200, [role.payload() for role in state.find_guild(call.params["guild_id"]).roles]
+
+
+def member(state: State, call: Request) -> Answer:
+    """`GET /guilds/{guild_id}/members/{user_id}`."""
+    guild = state.find_guild(call.params["guild_id"])
+    found = next((each for each in [guild.bot, *guild.members] if str(each.id) == call.params["user_id"]), None)
+    if found is None:
+        raise Refusal(10007)
+    return 200, found.payload()
 
 
 def gateway(state: State, _call: Request) -> Answer:

@@ -34,6 +34,7 @@ class State:
         interactions: Every interaction so far, in order.
         problems: What the fake itself did wrong, or could not do; `FakeDiscord.stop` raises where there is any.
         typing: The channel of each typing indicator, in order.
+        application_changes: What the application says of itself other than usual.
     """
 
     def __init__(self, *, token: str, clock: Clock, base: str) -> None:
@@ -49,6 +50,7 @@ class State:
         self.interactions: list[Interaction] = []
         self.problems: list[str] = []
         self.typing: list[Channel] = []
+        self.application_changes: dict[str, Any] = {}
         self.guilds: list[Guild] = []
         self.users: dict[int, User] = {self.bot.id: self.bot}
         self.channels: dict[int, Channel] = {}
