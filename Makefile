@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run once test lint bench lock clean
+.PHONY: help run once doctor test lint bench lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -28,6 +28,9 @@ run: $(VENV)/.run  ## Start the scheduler on pipelines.yml (Ctrl-C stops it)
 
 once: $(VENV)/.run  ## Run every pipeline once, then exit
 	@exec $(BIN)/python main.py
+
+doctor: $(VENV)/.run  ## Check the Discord bot: token, application, servers, channels
+	@exec $(BIN)/python -m bot doctor
 
 test: $(VENV)/.dev  ## Run all tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup

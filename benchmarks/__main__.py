@@ -9,10 +9,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from benchmarks import burst, chain_items, recorded_runs, registration
+from benchmarks import autocomplete, burst, chain_items, recorded_runs, registration
 from benchmarks.measure import Row
 
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
+    "autocomplete": autocomplete.measure,
     "burst": burst.measure,
     "chain": chain_items.measure,
     "registration": registration.measure,

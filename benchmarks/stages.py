@@ -26,3 +26,10 @@ def begin(_: Any) -> None:
 def say_when(_: Any) -> None:
     """Leave the time of the call in the pipeline's state."""
     current_run().state["at"] = time.time()
+
+
+def spin(_: Any) -> None:
+    """Keep a processor busy for two minutes."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        pass

@@ -18,7 +18,7 @@ from discord import ui
 
 from bot import card, card_end
 from bot.card_facts import CardFacts
-from bot.card_on_token import keep_on_token
+from bot.card_on_token import keep_on_token, may_edit
 from bot.card_pace import CardPace, Turns, Waiter, progress_s, wait
 from bot.card_search import Editor, find
 from bot.doubles import Doubles
@@ -36,6 +36,7 @@ from pipelines import (
     TooBig,
     Unauthorised,
     UnknownName,
+    Unsure,
     Wait,
 )
 
@@ -47,6 +48,15 @@ logger = logging.getLogger(__name__)
 
 ADOPTED = timedelta(days=1)
 """Runs asked for so long ago are looked for in their channels when the service starts."""
+
+LOST = timedelta(minutes=1)
+"""A card that may not have arrived answers a request that is no older."""
+
+LONGEST_S = 300.0
+"""The longest pause between two looks for lost cards while Discord is out."""
+
+END_S = 2.0
+"""So long the store may take to record the ends that are known when the service stops."""
 
 
 class CardKeeper:
@@ -84,7 +94,11 @@ class CardKeeper:
         self._begin("cards of an earlier service", self._take_up)
 
     async def close(self) -> None:
-        """Stop editing. Cards that live are taken up by the next service."""
+        """Stop editing, once the ends that are known are stored. Cards that live are taken up by the next service."""
+        over = {each.name for each in self._followed.values() if each.over.is_set()}
+        ending = [task for task in self._tasks if task.get_name() in over]
+        if ending:
+            await asyncio.wait(ending, timeout=END_S)
         for task in (tasks := list(self._tasks)):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -120,12 +134,16 @@ class CardKeeper:
         made = Card(message_id, channel_id, run.id, self._scheduler.clock())
         now = self._clock()
         followed = Followed(made, run, began=now, edited=now)
-        if not _may_edit(interaction):
+        if not may_edit(interaction):
             self._on_token.add(followed)
-            self._begin(f"card of run {run.id}", self._keep_on_token, followed, interaction)
+            self._begin(followed.name, self._keep_on_token, followed, interaction)
         elif await self._store.put(made):
             followed.shows = card.digest(card.payload(await self._facts.of(run)))
-            self._begin(f"card of run {run.id}", self._keep, followed)
+            self._begin(followed.name, self._keep, followed)
+
+    def look_for_lost(self) -> None:
+        """Look soon for a card of which nobody knows whether it was sent."""
+        self._begin("a lost card", self._look_for_lost)
 
     # -- following -----------------------------------------------------------------------------------------------
 
@@ -244,7 +262,14 @@ class CardKeeper:
         """Follow what an earlier service followed, and look for the cards that it sent and could not note down."""
         for left in await self._store.live():
             await self._follow_again(left)
-        await self._adopt(self._scheduler.clock() - ADOPTED)
+        since, pause_s = self._scheduler.clock() - ADOPTED, self._pace.retry_s
+        while (least_s := await self._adopt(since)) is not None:
+            await self._wait(asyncio.Event(), max(least_s, pause_s))
+            pause_s = min(pause_s * 2, LONGEST_S)
+
+    async def _look_for_lost(self) -> None:
+        await self._wait(asyncio.Event(), self._pace.retry_s)
+        await self._adopt(self._scheduler.clock() - LOST)
 
     async def _follow_again(self, left: Card) -> None:
         if left.message_id in self._followed:
@@ -256,15 +281,18 @@ class CardKeeper:
             return
         now = self._clock()
         followed = Followed(left, run, began=now, edited=now - self._pace.edit_s)
-        self._begin(f"card of run {run.id}", self._keep, followed)
+        self._begin(followed.name, self._keep, followed)
 
-    async def _adopt(self, since: datetime) -> None:
+    async def _adopt(self, since: datetime) -> float | None:
+        """Follow cards that are found in their channels; where Discord is out, return the seconds to wait at least."""
         followed = {each.card.run_id for each in self._followed.values()}
         for wish in await self._store.cardless(since):
             if wish.run_id in followed or any(each.run.id == wish.run_id for each in self._on_token):
                 continue
             try:
                 message_id = await find(self._rest, wish)
+            except (Wait, Unsure) as fault:
+                return fault.after_s if isinstance(fault, Wait) else 0.0
             except DeliveryFault as fault:
                 logger.debug("no card of run %d was looked for: %s", wish.run_id, fault)
                 continue
@@ -272,9 +300,4 @@ class CardKeeper:
                 adopted = Card(message_id, wish.channel_id, wish.run_id, wish.at)
                 if await self._store.put(adopted):
                     await self._follow_again(adopted)
-
-
-def _may_edit(interaction: discord.Interaction[Any]) -> bool:
-    allowed = interaction.app_permissions
-    in_thread = isinstance(interaction.channel, discord.Thread)
-    return allowed.view_channel and (allowed.send_messages_in_threads if in_thread else allowed.send_messages)
+        return None

@@ -27,6 +27,13 @@ NOTICE = (
 )
 
 
+def may_edit(interaction: discord.Interaction[Any]) -> bool:
+    """Tell whether the bot may edit its own messages where somebody asked, without the token of that."""
+    allowed = interaction.app_permissions
+    in_thread = isinstance(interaction.channel, discord.Thread)
+    return allowed.view_channel and (allowed.send_messages_in_threads if in_thread else allowed.send_messages)
+
+
 async def keep_on_token(
     followed: Followed,
     interaction: discord.Interaction[Any],

@@ -95,6 +95,7 @@ class Pipecall(discord.Client):
         self._setups: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._shown: str | None = None
+        self._fault = ""
 
     @property
     def settings(self) -> Settings:
@@ -162,11 +163,23 @@ class Pipecall(discord.Client):
         await asyncio.gather(*tasks, return_exceptions=True)
         await super().close()
 
+    async def connect(self, *, reconnect: bool = True) -> None:
+        """Connect and stay connected. Raises: TooManyIdentifies: the bot must not connect now."""
+        # Before, and not only in the hook below: when that raises, the library leaves its heartbeat running.
+        await self._counted(self._identifies.check)
+        await super().connect(reconnect=reconnect)
+
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:  # noqa: ARG002 - one shard
         """Count each IDENTIFY: Discord resets the token of who sends 1,000 within a day. Raises: TooManyIdentifies."""
-        await self._identifies.count()
+        await self._counted(self._identifies.count)
         if not initial:
             await asyncio.sleep(self.parts.pace.identify_s)
+
+    async def _counted(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await act()
+        except PipecallError as error:
+            logger.warning("an IDENTIFY could not be counted: %s", error)
 
     async def on_ready(self) -> None:
         """Connected anew: say so, and where nobody is served, what to write to change that."""
@@ -192,7 +205,7 @@ class Pipecall(discord.Client):
         served = "which is served" if guild.id in self.served else "which is NOT served: all commands are refused there"
         logger.warning("I was added to the server %r (%d), %s", guild.name, guild.id, served)
         if guild.id in self.served:
-            await self._register()
+            self.register_again()  # its commands may have gone when the bot last left it
 
     # -- what nobody else answers --------------------------------------------------------------------------------
 
@@ -225,9 +238,14 @@ class Pipecall(discord.Client):
         try:
             await self.registration.sync(self.tree, self.served, application=self.application_id or 0)
         except (discord.HTTPException, app_commands.CommandSyncFailure) as error:
-            logger.error("Discord did not take the commands: %s", self.redactor.text(str(error)))
+            self._tell_once(f"Discord did not take the commands: {self.redactor.text(str(error))}")
         except (aiohttp.ClientError, OSError, TimeoutError, PipecallError) as error:
-            logger.warning("the commands could not be registered: %s", type(error).__name__)
+            self._tell_once(f"the commands could not be registered: {type(error).__name__}")
+
+    def _tell_once(self, fault: str) -> None:
+        """Log why the commands are not registered, once for all the times that it is tried again."""
+        logger.log(logging.DEBUG if fault == self._fault else logging.ERROR, "%s", fault)
+        self._fault = fault
 
     # -- now and then --------------------------------------------------------------------------------------------
 

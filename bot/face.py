@@ -28,8 +28,8 @@ REACH_S = 10.0
 """How long Discord may take to say that it is there."""
 FINISH_S = 5.0
 """How long the interactions under way may take once the service stops."""
-UNSTARTED_S = 60.0
-"""So long a card's edit waits for the service to be up."""
+STARTING_S, UNSTARTED_S = 10.0, 60.0
+"""So long a card's edit waits for a service that is starting, and where there is none, until it is tried again."""
 UNDER_WAY = (
     "CommandTree-invoker",
     "discord-ui-dynamic-item-",
@@ -56,6 +56,7 @@ class DiscordFace:
         self._supervisor: Supervisor[Pipecall] | None = None
         self._life: asyncio.Task[None] | None = None
         self._cards: CardKeeper | None = None
+        self._started = asyncio.Event()
         addresses.use(settings)
         self._rest = Rest(settings)
 
@@ -76,6 +77,9 @@ class DiscordFace:
         return {} if self._has_token else {"discord": "DISCORD_TOKEN is not set; sent once the service runs with one"}
 
     async def _render_card(self, parcel: Parcel) -> dict[str, Any] | None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STARTING_S):
+                await self._started.wait()
         if self._cards is None:
             raise Wait("cards are changed while the service runs", UNSTARTED_S)
         return await self._cards.render(parcel)
@@ -99,6 +103,7 @@ class DiscordFace:
     def parts(self, scheduler: PipelineScheduler) -> Parts:
         """Return what each bot of this face works with."""
         self._cards = CardKeeper(scheduler, self._rest)
+        self._started.set()
         return Parts(
             scheduler=scheduler,
             verbs=Verbs(scheduler),
@@ -110,14 +115,18 @@ class DiscordFace:
             pace=self._pace,
         )
 
-    async def stop(self) -> None:
-        """Take no more interactions, let those under way finish for 5 s, then disconnect. Channels stay open."""
+    async def leave(self) -> None:
+        """Take no more interactions, and let those under way finish for 5 s. Cards go on."""
         self._leaving = True
-        if self._life is None or self._cards is None:
-            return
         under_way = [task for task in asyncio.all_tasks() if task.get_name().startswith(UNDER_WAY)]
         if under_way:
             await asyncio.wait(under_way, timeout=FINISH_S)
+
+    async def stop(self) -> None:
+        """Leave, see the cards of runs that are over to their end, then disconnect. Channels stay open."""
+        await self.leave()
+        if self._life is None or self._cards is None:
+            return
         await self._cards.close()
         self._life.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -23,6 +23,11 @@ class Followed:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def name(self) -> str:
+        """What the task that keeps it is called."""
+        return f"card of run {self.card.run_id}"
+
     def happened(self, run: Run) -> None:
         """Take note of the run's new state."""
         self.run = run

@@ -7,7 +7,7 @@ there is a size at which nothing more is written to it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, Self, cast
 
@@ -29,8 +29,14 @@ ON_DISK = 256 * 2**20
 class Gathered:
     """Collects items; use it as a context manager, which ends the temporary file."""
 
-    def __init__(self, columns: Columns, template: MarkdownTemplate | None, *, text_units: int) -> None:
-        """Keep values as `columns` reads them; fill `template` for the first items, up to `text_units` in sum."""
+    def __init__(
+        self, columns: Columns, template: MarkdownTemplate | None, *, text_units: int, hide: Callable[[Any], Any]
+    ) -> None:
+        """Keep values as `columns` reads them; fill `template` for the first items, up to `text_units` in sum.
+
+        `hide` takes the secrets out of a value.
+        """
+        self._hide = hide
         self.rows: list[Row] = []
         self.texts: list[str] = []
         self.total = 0
@@ -56,7 +62,10 @@ class Gathered:
             ValueError: a column's expression or a placeholder does not go with it.
             OSError: the disk is full.
         """
+        item = self._hide(item)
         record = self._columns.record(item)
+        if not isinstance(item, Mapping):
+            record = self._hide(record)
         self.total += 1
         if len(self.rows) < MOST_ROWS:
             self.rows.append(row_of(record))

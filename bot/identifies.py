@@ -35,17 +35,33 @@ class Identifies:
         self._notes = notes
         self._clock = clock
 
+    async def check(self) -> None:
+        """Refuse to connect where one more would be too many; nothing is counted.
+
+        Raises:
+            TooManyIdentifies: it would.
+        """
+        self._refuse(await self._hours())
+
     async def count(self) -> None:
         """Count one.
 
         Raises:
             TooManyIdentifies: there were too many already; it is not counted.
         """
-        now = self._clock()
+        hours = await self._hours()
+        self._refuse(hours)
+        hour = self._clock().replace(minute=0, second=0, microsecond=0).isoformat()
+        await self._notes.put(NOTE, {**hours, hour: hours.get(hour, 0) + 1})
+
+    async def _hours(self) -> dict[str, int]:
+        """Return how many there were, by the beginning of each hour of the last day."""
         stored = await self._notes.get(NOTE)
         known: dict[str, Any] = stored if isinstance(stored, dict) else {}
-        hours = {hour: int(count) for hour, count in known.items() if datetime.fromisoformat(hour) > now - DAY}
+        since = self._clock() - DAY
+        return {hour: int(count) for hour, count in known.items() if datetime.fromisoformat(hour) > since}
+
+    @staticmethod
+    def _refuse(hours: dict[str, int]) -> None:
         if sum(hours.values()) >= AT_MOST:
             raise TooManyIdentifies(datetime.fromisoformat(min(hours)) + DAY)
-        hour = now.replace(minute=0, second=0, microsecond=0).isoformat()
-        await self._notes.put(NOTE, {**hours, hour: hours.get(hour, 0) + 1})

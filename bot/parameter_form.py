@@ -89,7 +89,7 @@ def field(parameter: Parameter, typed: str | None) -> Field:
     options = [text_of(each) for each in parameter.choices] if parameter.choices else []
     if parameter.type == "flag" and not options:
         options = ["yes", "no"]
-    if not options or len(options) > SELECT or any(not 0 < units(each) <= DESCRIPTION for each in options):
+    if not options or len(options) > SELECT or not all(map(_choosable, options)):
         return _text_field(parameter, shown)
     if len(options) in RADIO:
         radio = [discord.RadioGroupOption(label=each, value=each, default=each == shown) for each in options]
@@ -110,6 +110,11 @@ def text_of(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "" if value is None else str(value)
+
+
+def _choosable(option: str) -> bool:
+    """Tell whether Discord takes and shows a choice as it is."""
+    return 0 < units(option) <= DESCRIPTION and option == plain(option).strip()
 
 
 def _labelled(parameter: Parameter, component: Field) -> ui.Label[Any]:

@@ -28,6 +28,8 @@ Id: TypeAlias = int | str
 TIMEOUT_S = 20.0
 LONGEST_LIMIT_S = 10.0
 """A rate limit that asks for more than this is told to the caller, who knows better what to do meanwhile."""
+REFUSED_S = 60.0
+"""For so long after a refused login nobody else tries one: Discord counts refusals."""
 PAGE = 100
 """Discord gives so many messages at once."""
 
@@ -53,6 +55,7 @@ class Rest:
         self._web: aiohttp.ClientSession | None = None
         self._user: JSON = {}
         self._lock = asyncio.Lock()
+        self._refused_until = 0.0
 
     async def close(self) -> None:
         """Close the connections. A later call opens new ones."""
@@ -104,19 +107,23 @@ class Rest:
         """Return a channel or thread."""
         return _mapping(await self.request("GET", "/channels/{channel_id}", channel_id=channel_id))
 
-    async def send(self, channel_id: Id, payload: JSON, files: Sequence[Upload] = (), nonce: str | None = None) -> JSON:
+    async def send(
+        self, channel_id: Id, payload: Mapping[str, Any], files: Sequence[Upload] = (), nonce: str | None = None
+    ) -> JSON:
         """Send a message and return it; one with the same nonce, sent a moment ago, is returned instead."""
-        body = payload if nonce is None else {**payload, "nonce": nonce, "enforce_nonce": True}
+        body = dict(payload) if nonce is None else {**payload, "nonce": nonce, "enforce_nonce": True}
         path = "/channels/{channel_id}/messages"
         return _mapping(await self.request("POST", path, body=body, files=files, channel_id=channel_id))
 
     async def create_message(
-        self, channel_id: Id, payload: JSON, files: Sequence[Upload] = (), nonce: str | None = None
+        self, channel_id: Id, payload: Mapping[str, Any], files: Sequence[Upload] = (), nonce: str | None = None
     ) -> str:
         """Send a message and return its id; see `send`."""
         return str((await self.send(channel_id, payload, files, nonce))["id"])
 
-    async def edit_message(self, channel_id: Id, message_id: Id, payload: JSON, files: Sequence[Upload] = ()) -> JSON:
+    async def edit_message(
+        self, channel_id: Id, message_id: Id, payload: Mapping[str, Any], files: Sequence[Upload] = ()
+    ) -> JSON:
         """Change what `payload` names of an own message. Nobody is pinged unless the payload says so."""
         body = {"allowed_mentions": {"parse": []}, **payload}
         path = "/channels/{channel_id}/messages/{message_id}"
@@ -137,10 +144,15 @@ class Rest:
         return found
 
     async def create_post(
-        self, forum_id: Id, name: str, payload: JSON, files: Sequence[Upload] = (), tags: Sequence[str] = ()
+        self,
+        forum_id: Id,
+        name: str,
+        payload: Mapping[str, Any],
+        files: Sequence[Upload] = (),
+        tags: Sequence[str] = (),
     ) -> JSON:
         """Open a post in a forum, with its first message; return the thread. `tags` are ids."""
-        body = {"name": name, "applied_tags": list(tags), "message": payload}
+        body = {"name": name, "applied_tags": list(tags), "message": dict(payload)}
         path = "/channels/{channel_id}/threads"
         return _mapping(await self.request("POST", path, body=body, files=files, channel_id=forum_id))
 
@@ -155,7 +167,7 @@ class Rest:
     async def execute_webhook(
         self,
         url: str,
-        payload: JSON,
+        payload: Mapping[str, Any],
         files: Sequence[Upload] = (),
         *,
         message_id: str | None = None,
@@ -170,7 +182,7 @@ class Rest:
         with self._told(), _opened(files) as opened:
             async with asyncio.timeout(TIMEOUT_S):
                 self._web = self._web or aiohttp.ClientSession()
-                sent: JSON = {"json": payload}
+                sent: JSON = {"json": dict(payload)}
                 if opened:
                     form = aiohttp.FormData(quote_fields=False)
                     for part in _form(payload, opened):
@@ -192,11 +204,16 @@ class Rest:
             raise Unauthorised(str(error)) from None
         if token is None:
             raise Unauthorised("DISCORD_TOKEN is not set; the messages are sent when the service runs with one")
-        http = HTTPClient(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._refused_until:
+            raise Unauthorised(REFUSED)
+        http = HTTPClient(loop)
         http.max_ratelimit_timeout = LONGEST_LIMIT_S  # its constructor would make 30 of less
         try:
             self._user = dict(await http.static_login(token))
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, discord.LoginFailure):
+                self._refused_until = loop.time() + REFUSED_S
             await http.close()
             raise
         return http
@@ -231,7 +248,7 @@ def _opened(files: Sequence[Upload]) -> Iterator[list[discord.File]]:
             each.close()
 
 
-def _form(payload: JSON, files: Sequence[discord.File]) -> list[JSON]:
+def _form(payload: Mapping[str, Any], files: Sequence[discord.File]) -> list[JSON]:
     """Return the parts of a multipart request: the JSON body, which names the files, and each of them."""
     named = [{"id": number, "filename": file.filename} for number, file in enumerate(files)]
     if "message" in payload:

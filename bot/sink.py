@@ -136,7 +136,7 @@ class DiscordSink(Transform):
         A later stage that asks for no more items ends this one; what came until then is posted.
         """
         room = self._look.max_messages * ROOM
-        with Gathered(self._columns, self._template, text_units=room) as gathered:
+        with Gathered(self._columns, self._template, text_units=room, hide=current_run().hide) as gathered:
             try:
                 async for item in items:
                     gathered.add(item)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import discord
 from discord import ui
 
@@ -95,7 +96,11 @@ async def start(interaction: discord.Interaction[Pipecall], pipeline: str, param
         finally:
             if run is None:
                 doubles.failed(*wish)
-        message_id = await answer.send(view=await bot.cards.view(run))
+        try:
+            message_id = await answer.send(view=await bot.cards.view(run))
+        except (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError):
+            bot.cards.look_for_lost()
+            raise
         doubles.begun(*wish, run_id=run.id, link=_link(interaction, message_id))
         await bot.cards.follow(run, interaction, message_id)
     return run.id

@@ -142,7 +142,7 @@ class Supervisor(Generic[B]):
         while (token := self._read_token()) is not None:
             self._state = BotState(Standing.CONNECTING)
             began = self._clock()
-            verdict = await self._attempt(token) if token else Verdict("the token cannot be read", LONGEST_WAIT_S)
+            verdict = await self._survived(token) if token else Verdict("the token cannot be read", LONGEST_WAIT_S)
             if verdict.at_least_s is None:
                 await self._disabled(verdict, token)
                 continue
@@ -161,6 +161,13 @@ class Supervisor(Generic[B]):
         except ConfigError as error:
             self._tell(str(error))
             return ""
+
+    async def _survived(self, token: str) -> Verdict:
+        """Connect once; a bot that cannot even be made, or closed, counts as one that ended."""
+        try:
+            return await self._attempt(token)
+        except Exception as error:  # noqa: BLE001 - the outermost frame of a bot's life
+            return judge(error, self._now())
 
     async def _attempt(self, token: str) -> Verdict:
         """Connect once, and return what became of it."""

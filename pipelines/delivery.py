@@ -117,7 +117,8 @@ class Delivery:
             if not self._workers and not self._due_within(left):
                 break
             await self._pause(min(left, POLL_S))
-        return sum((await self._reader.read(outbox.waiting)).values())
+        self._waiting = await self._reader.read(outbox.waiting)
+        return sum(self._waiting.values())
 
     def status(self) -> list[Backlog]:
         """Return what waits and what was given up, as last seen, by target."""
@@ -234,9 +235,8 @@ class Delivery:
         except Exception as error:  # noqa: BLE001 -- one message that breaks the renderer must not stop its target for ever
             return await self._broke(parcel, error)
         await self._writer.call(deliveries.sent, Sent(parcel.id, message_id, self._clock()))
-        for works in (parcel.target, parcel.channel):
-            self._told.pop(works, None)
         self._broken.pop(parcel.id, None)
+        self._told = {where: what for where, what in self._told.items() if where not in (parcel.target, parcel.channel)}
         return True
 
     async def _adopted(self, channel: Channel, parcel: Parcel) -> str | None:

@@ -119,7 +119,9 @@ class AlreadyAsked(PipecallError):
     def __init__(self, request_id: str, run_id: int | None) -> None:
         """Name the request and what came of it."""
         self.run_id = run_id
-        super().__init__(f"this was asked for before{f': run #{run_id}' if run_id else ''}; nothing was done twice")
+        super().__init__(
+            f"this ({request_id}) was asked for before{f': run #{run_id}' if run_id else ''}; nothing was done twice"
+        )
 
 
 class RetryLater(PipecallError):

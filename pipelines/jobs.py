@@ -41,7 +41,7 @@ Write = Callable[[Callable[..., Any], Any], Awaitable[Any]]
 class Jobs:
     """All jobs that are active or paused, by id. `rows` is what the store has of them, `entries` what times them.
 
-    `version` counts the changes that somebody made to them.
+    `changed` is called with each row that comes, changes or goes.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class Jobs:
         """Begin with none; see `start`."""
         self.rows: dict[str, ScheduleRow] = {}
         self.entries: dict[str, ScheduleEntry] = {}
-        self.version = 0
+        self.changed: Callable[[ScheduleRow], None] = lambda _: None
         self._catalog = catalog
         self._writer = writer
         self._reader = reader
         self._timetable = timetable
         self._clock = clock
-        self._changed = asyncio.Event()
+        self._woken = asyncio.Event()
         self._answers: dict[str, tuple[datetime, datetime | None]] = {}
 
     async def start(self) -> list[ScheduleRow]:
@@ -66,7 +66,6 @@ class Jobs:
         rows = [entry.row() for entry in self.entries.values()]
         stored = await self._writer.call(schedules.sync, schedules.SyncFile(rows=rows, at=now))
         self.rows = {row.id: row for row in stored}
-        self.version += 1
         for row in stored:
             if row.source != FILE:
                 self._adopt(row)
@@ -209,7 +208,7 @@ class Jobs:
         at = self._clock()
         await write(schedules.set_state, SetState(job_id, ScheduleState.RETIRED, at, removed=True))
         del self.rows[job_id]
-        self.version += 1
+        self.changed(row)
         self._timetable.remove(job_id)
         self.entries.pop(job_id, None)
         return replace(row, state=ScheduleState.RETIRED, removed_at=at)
@@ -243,12 +242,12 @@ class Jobs:
     def _follow(self, row: ScheduleRow) -> ScheduleRow:
         """Bring memory and timetable to what the store now has of a job."""
         self.rows[row.id] = row
-        self.version += 1
+        self.changed(row)
         if row.state is ScheduleState.ACTIVE and row.id in self.entries:
             self._timetable.put([self._scheduled(row, self._clock())])
         else:
             self._timetable.remove(row.id)
-        self._changed.set()
+        self._woken.set()
         return self.with_next_due(row)
 
     # ------------------------------------------------------------ by itself
@@ -262,13 +261,13 @@ class Jobs:
         if row.source != FILE and "at" in row.spec:
             self._writer.post(schedules.set_state, SetState(row.id, ScheduleState.RETIRED, self._clock()))
             del self.rows[row.id]
-            self.version += 1
+            self.changed(row)
             self.entries.pop(row.id, None)
 
     async def keep(self) -> None:
         """Resume jobs whose pause is over, for ever."""
         while True:
-            self._changed.clear()
+            self._woken.clear()
             over = [row.id for row in self.rows.values() if row.paused_until and row.paused_until <= self._clock()]
             for job_id in over:
                 try:
@@ -279,7 +278,7 @@ class Jobs:
                     logger.info("job '%s' is active again: its pause is over", job_id)
             try:
                 async with asyncio.timeout(self._rest_s()):
-                    await self._changed.wait()
+                    await self._woken.wait()
             except TimeoutError:
                 continue
 

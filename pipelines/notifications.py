@@ -140,7 +140,8 @@ class _Planner:
     def _passed_over(self, incident: Incident) -> bool:
         """Say whether it ended without a word: it was not wanted before, or the report on its mute speaks of it."""
         mute = self.ended.get(incident.pipeline)
-        return not incident.open and (incident.told > 0 or (mute is not None and mute.at <= incident.opened_at))
+        reported = mute is not None and mute.held_back(incident.opened_at)
+        return not incident.open and (incident.told > 0 or reported)
 
     def _recover(self, incident: Incident) -> None:
         """Plan a line on the end of trouble, unless the pipeline is in trouble again, or muted until now."""

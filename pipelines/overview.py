@@ -13,6 +13,7 @@ from datetime import datetime
 from pipelines.catalog import Catalog
 from pipelines.definition import PipelineDefinition
 from pipelines.jobs import Jobs
+from pipelines.loader import Loaded
 from pipelines.model import LIVE_STATES, RETRYABLE_STATES, Run, RunState, ScheduleRow
 from pipelines.store import history
 from pipelines.store.writer import Reader
@@ -67,10 +68,11 @@ class Overview:
         self._clock = clock
         self._live: dict[int, Run] = {}
         self._live_of: dict[str, dict[int, Run]] = {}
-        self._ids: dict[str, list[str]] = {}
+        self._ids: dict[str, dict[str, None]] = {}
         self._pipeline_views: dict[str, PipelineView] = {}
         self._job_views: dict[str, JobView] = {}
-        self._version: tuple[int, int] | None = None
+        self._loaded: Loaded | None = None
+        jobs.changed = self.job_changed
         self._last: dict[str, Run] = {}
         self._last_of_job: dict[str, Run] = {}
         self._recent: dict[int, Run] = {}
@@ -84,6 +86,7 @@ class Overview:
             known |= {run.id: run for run in await reader.read(history.runs, state=state, limit=LIVE_LOADED)}
         for run_id in sorted(known.keys() - self._live.keys()):
             self.happened(known[run_id])
+        self.pipelines()  # so that the first who asks need not wait
 
     def happened(self, run: Run) -> None:
         """Take note of what became of a run."""
@@ -146,17 +149,25 @@ class Overview:
         """Return how many runs wait and go on, by state."""
         return Counter(run.state for run in self._live.values())
 
+    def job_changed(self, row: ScheduleRow) -> None:
+        """Take note that a job came, changed or went."""
+        self._job_views.pop(row.id, None)
+        self._pipeline_views.pop(row.pipeline, None)
+        ids = self._ids.setdefault(row.pipeline, {})
+        ids.pop(row.id, None)
+        if row.id in self._jobs.rows:
+            ids[row.id] = None
+
     def _refresh(self) -> None:
-        """Forget the views if other jobs or pipelines are in force than when they were made."""
-        version = (self._jobs.version, id(self._catalog.loaded))
-        if version == self._version:
+        """Forget the views if other pipelines are in force than when they were made."""
+        if self._loaded is self._catalog.loaded:
             return
-        self._version = version
+        self._loaded = self._catalog.loaded
         self._pipeline_views.clear()
         self._job_views.clear()
         self._ids.clear()
         for row in self._jobs.rows.values():
-            self._ids.setdefault(row.pipeline, []).append(row.id)
+            self._ids.setdefault(row.pipeline, {})[row.id] = None
 
     def _pipeline(self, definition: PipelineDefinition, now: datetime) -> PipelineView:
         view = self._pipeline_views.get(definition.name)

@@ -100,7 +100,7 @@ class Policy:
         """
         if self._denied(actor, pipeline):
             return Decision(False, Role.NOBODY, "you are on the policy's `deny` list")
-        role = self.role(actor, pipeline)
+        role = self._granted(actor, pipeline)
         needed = NEEDED[verb]
         if verb is Verb.REMOVE and owner == actor.id:
             needed = Role.OPERATOR
@@ -110,10 +110,18 @@ class Policy:
             return Decision(False, role, "your roles are not known just now; try again in a minute")
         return Decision(False, role, self._lack(needed, role, pipeline))
 
+    def within(self, actor: Actor, verb: Verb, pipelines: Iterable[str]) -> set[str]:
+        """Return those pipelines to which `actor` may do `verb`; what has no policy of its own is decided but once."""
+        usual = self.decide(actor, verb).allowed
+        return {
+            name for name in pipelines if (self.decide(actor, verb, name).allowed if name in self._own else usual)
+        }
+
     def role(self, actor: Actor, pipeline: str | None = None) -> Role:
         """Return what somebody is to a pipeline, or (None) in general."""
-        if self._denied(actor, pipeline):
-            return Role.NOBODY
+        return Role.NOBODY if self._denied(actor, pipeline) else self._granted(actor, pipeline)
+
+    def _granted(self, actor: Actor, pipeline: str | None) -> Role:
         admins = self._level("admin", pipeline)
         if actor.manages if admins is None else admins.include(actor):
             return Role.ADMIN

@@ -32,6 +32,11 @@ SHAPES = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
+TELLING = re.compile(r"(?<![a-zA-Z0-9])(?:password|passwd|secret|token|api[_-]?key)$", re.IGNORECASE)
+"""Names whose values are hidden, whatever they look like, from `LEAST` characters on."""
+LEAST = 4
+BINARY = "base64"
+"""What stands under this name is no text."""
 WHOLE = frozenset({"token", "key"})
 """Shapes of which nothing is left; of the others, what comes before the secret stays."""
 
@@ -41,12 +46,15 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """`secrets` are values such as `${NAME}` stands for; also found URL-quoted, in JSON and in base64."""
-        forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
+        self.secrets = tuple(sorted({secret for secret in secrets if len(secret) >= SHORTEST}))
+        forms = {form for secret in self.secrets for form in _forms(secret)}
         longest_first = sorted(forms, key=len, reverse=True)
         self._values = re.compile("|".join(map(re.escape, longest_first))) if forms else None
 
     def text(self, text: str) -> str:
         """Return the text with its secrets hidden."""
+        if len(text) < SHORTEST:
+            return text
         if self._values is not None:
             text = self._values.sub(HIDDEN, text)
         return SHAPES.sub(_hide, text)
@@ -58,15 +66,19 @@ class Redactor:
 
     def values(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return a mapping of JSON values with its secrets hidden, also those that only their name gives away."""
-        return {key: self._value(key, value) for key, value in values.items()}
+        hidden: dict[str, Any] = self._value("", values)
+        return hidden
 
-    def _value(self, key: str, value: Any) -> Any:
+    def value(self, value: Any) -> Any:
+        """Return any value with the secrets hidden in its text, and in that of mappings and lists within it."""
+        return self._value("", value)
+
+    def _value(self, key: Any, value: Any) -> Any:
         if isinstance(value, str):
-            named = f"{key}={value}"
-            return HIDDEN if self.text(named) != named and self.text(value) == value else self.text(value)
+            return HIDDEN if TELLING.search(str(key)) and len(value) >= LEAST else self.text(value)
         if isinstance(value, Mapping):
-            return self.values(value)
-        return [self._value(key, each) for each in value] if isinstance(value, list | tuple) else value
+            return {name: each if name == BINARY else self._value(name, each) for name, each in value.items()}
+        return [self._value(key, each) for each in value] if isinstance(value, list) else value
 
     def error(self, error: RunError) -> RunError:
         """Return an error with the secrets in its message and traceback hidden."""

@@ -176,6 +176,7 @@ class Runner:
             started_by=str(run.started_by),
             due_at=run.due_at,
             values=live.values,
+            secrets=self._redactor.secrets,
         )
 
     async def _record(

@@ -178,8 +178,8 @@ class PipelineScheduler:
 
     async def start_timetable(self) -> list[ScheduleRow]:
         """Put all jobs on the timetable and start the clockwork; return the jobs with their next run."""
-        await self.overview.load(self.reader)
         jobs = await self.jobs.start()
+        await self.overview.load(self.reader)
         self.timetable.start()
         self._begin("jobs", self.jobs.keep())
         return jobs

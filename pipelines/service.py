@@ -59,8 +59,11 @@ class Face(Protocol):
     async def start(self, scheduler: PipelineScheduler) -> None:
         """Begin to serve people. It must neither block nor raise for what is out of reach."""
 
+    async def leave(self) -> None:
+        """Take no more requests, and let those under way finish; what still runs may be followed to its end."""
+
     async def stop(self) -> None:
-        """Take no more requests, and let go of everything."""
+        """Let go of everything."""
 
 
 Faces = Sequence[Callable[[Settings, Mapping[str, str]], Face]]
@@ -101,7 +104,7 @@ def load_catalog(settings: Settings, env: Mapping[str, str]) -> Catalog:
 
 def _refuse_discord_without_token(settings: Settings, loaded: loader.Loaded) -> None:
     """Raise ConfigError where the settings say that posting to Discord needs a token, and there is none."""
-    if settings.discord_without_token == "queue" or settings.bot_token():
+    if settings.discord_without_token != "refuse" or settings.bot_token():
         return
     raise_for = [
         Problem(
@@ -141,7 +144,9 @@ async def serve(settings: Settings, catalog: Catalog, faces: Faces = ()) -> int:
             settle_memory()
             logger.info("ready; Ctrl-C stops")
             code = await _until(stop, scheduler)
-        await _drain(stop, scheduler, settings.scheduler_drain_s)
+            for face in made:
+                await face.leave()
+            await _drain(stop, scheduler, settings.scheduler_drain_s)
         await scheduler.flush(FLUSH_STOP_S)
     logger.info("stopped")
     return code

@@ -60,8 +60,8 @@ class Group:
 class Timetable:
     """Turns due instants into queued runs.
 
-    `queued` is called with those that wait for their start, `ended` with each run that is over already, as missed or skipped; `clock` gives
-    the time now, UTC.
+    `queued` is called with those that wait for their start, `ended` with each run that is over already, as missed or
+    skipped; `clock` gives the time now, UTC.
     """
 
     def __init__(

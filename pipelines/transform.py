@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from pipelines.errors import PipecallError
 from pipelines.model import JSON, CollectionChange, Job, Message, StateChange
+from pipelines.redaction import Redactor
 
 PAGE = 500
 """How many entries of a collection are asked for at once."""
@@ -148,6 +149,14 @@ class RunContext:
         self._port = port
         self._collections: dict[str, Collection] = {}
         self._emitted = 0
+        self._secrets = job.secrets
+        self._redactor: Redactor | None = None
+
+    def hide(self, value: Any) -> Any:
+        """Return a value with the secrets hidden in its text, and in that of mappings and lists within it."""
+        if self._redactor is None:
+            self._redactor = Redactor(self._secrets)
+        return self._redactor.value(value)
 
     def collection(self, name: str) -> Collection:
         """Return the pipeline's durable collection of this name; the same object for the same name."""
@@ -160,10 +169,10 @@ class RunContext:
 
         `target` is a channel and an address (`discord:1234`), `body` is JSON. Messages with the same `key` in one run
         are one; None numbers them in the order they come, which is right for stages that emit the same on every
-        attempt.
+        attempt. Secrets in the body are hidden.
         """
         self._emitted += 1
-        self._port.emit(Message(target=target, kind=kind, body=body, key=key or f"{target}:{self._emitted}"))
+        self._port.emit(Message(target=target, kind=kind, body=self.hide(body), key=key or f"{target}:{self._emitted}"))
 
     def progress(self, done: float | None = None, note: str = "") -> None:
         """Tell how far the run is: `done` from 0 to 1 (None: not known), `note` for people."""

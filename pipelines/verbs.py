@@ -6,7 +6,7 @@ before it is refused. A request that arrives twice takes effect once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,10 @@ class Verbs:
     def may(self, actor: Actor, verb: Verb, pipeline: str | None = None, owner: str | None = None) -> Decision:
         """Say whether somebody may do something; nothing is recorded."""
         return self.policy.decide(actor, verb, pipeline, owner=owner)
+
+    def within(self, actor: Actor, verb: Verb, pipelines: Iterable[str]) -> set[str]:
+        """Return those pipelines to which somebody may do something; to ask `may` of thousands would take long."""
+        return self.policy.within(actor, verb, pipelines)
 
     async def deny(self, asked: Asked, verb: Verb, target: str | None, missing: str) -> None:
         """Record that a request was denied, for a reason that the policy does not know of."""
@@ -203,7 +207,7 @@ class Verbs:
         """Let a pipeline's alerts through again."""
         await self._allow(asked, Verb.MUTE, pipeline, target=pipeline)
         entry = self._entry(asked, Verb.MUTE, pipeline, detail={"until": None})
-        await self._write(entry)(incidents.unmute, pipeline)
+        await self._write(entry)(incidents.unmute, (pipeline, entry.at))
         self._scheduler.messages.alerts.wake()
 
     async def acknowledge(self, asked: Asked, incident_id: int) -> None:

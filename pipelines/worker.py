@@ -49,8 +49,8 @@ class Worker:
     ) -> None:
         """`slots` runs at once at most; `only` restricts the worker to these run ids (None: all).
 
-        `started` is called with each run whose attempt begins, `ended` with each as it stands after an attempt; they must
-        not raise or block.
+        `started` is called with each run whose attempt begins, `ended` with each as it stands after an attempt; they
+        must not raise or block.
         """
         self.live: dict[int, LiveRun] = {}
         self._writer = writer

@@ -212,7 +212,7 @@ async def test_a_mute_shows_in_the_message(desk):
     await desk.writer.call(incidents.mute, Mute("prices", until, desk.now, "ann"))
     ((_, body),) = await desk.look()
     assert ("ann", until.isoformat()) == (body["members"][0]["muted_by"], body["members"][0]["muted_until"])
-    await desk.writer.call(incidents.unmute, "prices")
+    await desk.writer.call(incidents.unmute, ("prices", desk.now))
     ((_, body),) = await desk.look()
     assert ("change", None) == (body["tell"], body["members"][0]["muted_by"])
 

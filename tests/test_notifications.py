@@ -262,14 +262,14 @@ class Story:
             muted = {mute.pipeline for mute in troubles.muted(self.conn) if not mute.over(self.now)}
             assert each.act is Tell.CHANGE or not muted & {one.pipeline for one in each.incidents}
             self.heard |= {(one.id, one.count) for one in each.incidents}
-            if each.act is Tell.UNMUTED:
-                self.reported[each.mutes[0].pipeline] += each.mutes[0].suppressed
+            for mute in each.mutes if each.act in (Tell.UNMUTED, Tell.ALERT) else ():
+                self.reported[mute.pipeline] += mute.suppressed
         tellings.tell(self.conn, [Told(marks=made.marks, lifted=made.lifted)])
         self.reminded = dict(made.reminded)
 
     def finish(self) -> None:
-        incidents.unmute(self.conn, ["a", "b", "c", "d"])
         self.now += timedelta(seconds=1)
+        incidents.unmute(self.conn, [(name, self.now) for name in "abcd"])
         self.look()
 
 

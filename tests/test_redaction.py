@@ -71,3 +71,22 @@ def test_errors_and_reasons_are_cleaned():
         cleaned.reason,
         cleaned.error.stage,
     )
+
+
+def test_values_within_values_are_cleaned():
+    """Text in mappings and lists is hidden by value and shape, and by a name that tells; numbers and base64 stay."""
+    redactor = Redactor(["hunter2hunter2"])
+    found = redactor.values(
+        {
+            "a": ["x hunter2hunter2"],
+            "api_token": "short",
+            "db": {"PASSWORD": "abcd", "n": 7},
+            "base64": "hunter2hunter2",
+        }
+    )
+    assert {
+        "a": ["x •••"],
+        "api_token": "•••",
+        "db": {"PASSWORD": "•••", "n": 7},
+        "base64": "hunter2hunter2",
+    } == found

@@ -69,8 +69,8 @@ class HistoryButton(
     async def pressed(self, interaction: discord.Interaction[Pipecall]) -> None:
         """Show the page in place of the one that was shown."""
         bot = interaction.client
-        names = (name for name in bot.scheduler.catalog.pipelines if name_key(name) == self.key)
-        name = next(names, None)
+        names = bot.scheduler.catalog.pipelines if self.key is not None else ()
+        name = next((name for name in names if name_key(name) == self.key), None)
         if self.key is not None and name is None:
             raise UserError("That pipeline is gone.", f"{bot.mention('pipelines')} lists those there are.")
         state = RunState(self.state) if self.state in set(RunState) else None

@@ -64,8 +64,10 @@ async def listed(interaction: discord.Interaction[Pipecall], which: Filter, numb
         Denied: they may see nothing at all.
     """
     bot, actor = interaction.client, actor_of(interaction)
-    seen = [view for view in bot.overview.jobs() if bot.verbs.may(actor, Verb.VIEW, view.row.pipeline).allowed]
-    if not seen:
+    jobs, pipelines = bot.overview.jobs(), bot.scheduler.catalog.pipelines
+    visible = bot.verbs.within(actor, Verb.VIEW, {*pipelines, *(view.row.pipeline for view in jobs)})
+    seen = [view for view in jobs if view.row.pipeline in visible]
+    if visible.isdisjoint(pipelines):
         await check(interaction, Verb.VIEW)
     wanted = [view for view in seen if _wanted(view, which, actor.id)]
     page = page_of(wanted, number, PER_PAGE)

@@ -158,11 +158,9 @@ async def changeable(interaction: discord.Interaction[Pipecall], verb: Verb) -> 
         await bot.verbs.deny(asked(interaction), verb, ALL, missing)
         raise Denied(verb.value, "every job", missing)
     state = ScheduleState.ACTIVE if verb is Verb.PAUSE else ScheduleState.PAUSED
-    return [
-        view
-        for view in bot.overview.jobs()
-        if view.row.state is state and bot.verbs.may(actor, verb, view.row.pipeline).allowed
-    ]
+    jobs = [view for view in bot.overview.jobs() if view.row.state is state]
+    may = bot.verbs.within(actor, verb, {view.row.pipeline for view in jobs})
+    return [view for view in jobs if view.row.pipeline in may]
 
 
 async def _every(

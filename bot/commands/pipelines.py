@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import discord
@@ -87,16 +88,22 @@ async def listed(interaction: discord.Interaction[Pipecall], query: str, number:
         Denied: they may see nothing at all.
     """
     bot, actor = interaction.client, actor_of(interaction)
-    seen = {view.name: view for view in bot.overview.pipelines() if bot.verbs.may(actor, Verb.VIEW, view.name).allowed}
+    visible = bot.verbs.within(actor, Verb.VIEW, bot.scheduler.catalog.pipelines)
+    seen = {view.name: view for view in bot.overview.pipelines() if view.name in visible}
     if not seen:
         await check(interaction, Verb.VIEW)
-    described = [name for name, view in seen.items() if query.casefold() in view.definition.description.casefold()]
-    named = list(matching(query, list(seen)))
-    page = page_of([seen[name] for name in dict.fromkeys([*named, *described])], number, PER_PAGE)
+    page = page_of(_like(query, seen), number, PER_PAGE)
     layout = ui.LayoutView(timeout=None)
     colour = texts.RED if any(view.failing for view in page.items) else texts.GREEN
     layout.add_item(ui.Container(*_parts(interaction, page, query), accent_colour=colour))
     return layout
+
+
+def _like(query: str, seen: Mapping[str, PipelineView]) -> list[PipelineView]:
+    if not query:
+        return list(seen.values())
+    described = [name for name, view in seen.items() if query.casefold() in view.definition.description.casefold()]
+    return [seen[name] for name in dict.fromkeys([*matching(query, list(seen)), *described])]
 
 
 def _parts(interaction: discord.Interaction[Pipecall], page: Page[PipelineView], query: str) -> list[ui.Item[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -43,13 +44,12 @@ async def screen(interaction: discord.Interaction[Pipecall]) -> ui.LayoutView:
     """
     bot, actor = interaction.client, actor_of(interaction)
     health = await bot.scheduler.health()
-    pipelines = [view for view in bot.overview.pipelines() if bot.verbs.may(actor, Verb.VIEW, view.name).allowed]
-    if not pipelines:
+    seen = bot.verbs.within(actor, Verb.VIEW, bot.scheduler.catalog.pipelines)
+    if not seen:
         await check(interaction, Verb.VIEW)
-    seen = {view.name for view in pipelines}
     runs = [run for run in bot.overview.live_runs() if run.pipeline in seen]
     jobs = [view for view in bot.overview.jobs() if view.row.pipeline in seen and view.row.next_due_at is not None]
-    failing = [view for view in pipelines if view.failing]
+    failing = [view for view in bot.overview.pipelines() if view.failing and view.name in seen]
     blocks = [
         _health(
             health.status, health.complaints, f"{health.running} of {health.slots} running, {health.queued} queued"
@@ -94,12 +94,8 @@ def _failed(name: str, last: Run) -> str:
 
 
 def _due(jobs: Sequence[JobView]) -> str:
-    soonest = sorted(jobs, key=lambda view: (view.row.next_due_at or datetime.max.replace(tzinfo=UTC), view.row.id))
-    lines = [
-        f"**{inline_cut(view.row.id, NAME)}** {texts.ago(at)}"
-        for view in soonest[:SHOWN]
-        if (at := view.row.next_due_at)
-    ]
+    due = [(view.row.next_due_at, view.row.id) for view in jobs if view.row.next_due_at is not None]
+    lines = [f"**{inline_cut(job_id, NAME)}** {texts.ago(at)}" for at, job_id in heapq.nsmallest(SHOWN, due)]
     return _block("Next", lines, len(jobs), "no job is due")
 
 

@@ -66,7 +66,7 @@ def _abilities(general: Mapping[Verb, Decision]) -> Iterable[str]:
     for verb, decision in general.items():
         if not decision.allowed:
             lacking.setdefault(decision.missing, []).append(verb.value)
-    yield from (f"You may not {', '.join(verbs)}: {missing}" for missing, verbs in lacking.items())
+    yield from (f"You may not: {', '.join(verbs)} – {missing}" for missing, verbs in lacking.items())
 
 
 def _exceptions(bot: Pipecall, actor: Actor, level: Role, general: Mapping[Verb, Decision]) -> Iterable[str]:
@@ -82,8 +82,8 @@ def _exceptions(bot: Pipecall, actor: Actor, level: Role, general: Mapping[Verb,
             own = {verb for verb in Verb if bot.verbs.may(actor, verb, name).allowed}
             usual = {verb for verb, decision in general.items() if decision.allowed}
             rules.append(f"**{role.name.lower()}** ({_why(bot, actor, role, name)})")
-            rules += [f"you may {', '.join(sorted(own - usual))}"] if own - usual else []
-            rules += [f"you may not {', '.join(sorted(usual - own))}"] if usual - own else []
+            rules += [f"you may: {', '.join(sorted(own - usual))}"] if own - usual else []
+            rules += [f"you may not: {', '.join(sorted(usual - own))}"] if usual - own else []
         if definition.discord.channels:
             rules.append(f"in {', '.join(f'<#{channel}>' for channel in definition.discord.channels[:5])} only")
         if rules:

@@ -111,6 +111,7 @@ def job_to_json(job: Job) -> Frame:
     """Return a job as JSON."""
     fields = {name: getattr(job, name) for name in Job.__dataclass_fields__}
     stages = [{"path": stage.path, "kwargs": stage.kwargs} for stage in job.stages]
+    fields["secrets"] = list(job.secrets)
     return {**fields, "stages": stages, "due_at": job.due_at.isoformat() if job.due_at else None}
 
 
@@ -118,7 +119,7 @@ def job_from_json(data: Frame) -> Job:
     """Return the job that `job_to_json` wrote."""
     stages = tuple(StageSpec(stage["path"], stage["kwargs"]) for stage in data["stages"])
     due_at = datetime.fromisoformat(data["due_at"]) if data["due_at"] else None
-    return Job(**{**data, "stages": stages, "due_at": due_at})
+    return Job(**{**data, "stages": stages, "due_at": due_at, "secrets": tuple(data["secrets"])})
 
 
 def counts_to_json(counts: Iterable[StageCount]) -> list[list[JSON]]:

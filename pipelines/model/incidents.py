@@ -62,6 +62,10 @@ class Mute:
     suppressed: int = 0
     last_success: datetime | None = None
 
+    def held_back(self, at: datetime) -> bool:
+        """Say whether it covers an instant."""
+        return self.at <= at and (self.until is None or at < self.until)
+
     def over(self, now: datetime) -> bool:
         """Say whether it has come to its end."""
         if self.until is not None:

@@ -76,6 +76,8 @@ class Job:
     due_at: datetime | None
     values: Mapping[str, JSON]
     """The pipeline's small durable values as they stand before the attempt."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Values that no message may show."""
 
 
 @dataclass(frozen=True, slots=True)

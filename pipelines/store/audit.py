@@ -25,7 +25,7 @@ _NEWEST = select(audit).order_by(audit.c.id.desc()).limit(bindparam("at_most"))
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """A change with its audit row: `fn` is called with `[arg]`, as the writer would; None: there is nothing to change."""
+    """A change with its audit row: `fn` is called with `[arg]`, as the writer would; None: nothing is to be changed."""
 
     entry: AuditEntry
     fn: Callable[[Connection, Sequence[Any]], Sequence[Any]] | None = None

@@ -47,8 +47,8 @@ audit = Table(
     Column("run_id", _ID, index=True),
     sqlite_autoincrement=True,
 )
-"""One change that somebody asked for. `request_id` keeps one request from taking effect twice; `place` says where it was
-asked (guild and channel), `missing` what a denied one lacked. Names are for people, ids decide."""
+"""One change that somebody asked for. `request_id` keeps one request from taking effect twice; `place` says where it
+was asked (guild and channel), `missing` what a denied one lacked. Names are for people, ids decide."""
 
 cards = Table(
     "cards",
@@ -59,7 +59,7 @@ cards = Table(
     Column("state", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
 )
-"""Messages that follow a run: `live` until the run's end has been put into the outbox, then `over`; `gone` if deleted."""
+"""Messages that follow a run: `live` until the run's end is in the outbox, then `over`; `gone` if deleted."""
 
 _open: ColumnClause[Any] = literal_column(OPEN)
 

@@ -83,7 +83,7 @@ _PUT_MUTE: dict[str, Insert] = {
 _CHANGED = (
     update(incidents).where(OPEN_ONES, incidents.c.pipeline == bindparam("of")).values(version=incidents.c.version + 1)
 )
-_LIFT = update(mutes).where(mutes.c.pipeline == bindparam("of")).values(until=mutes.c.at)
+_LIFT = update(mutes).where(mutes.c.pipeline == bindparam("of")).values(until=bindparam("now"))
 _GET = select(incidents).where(incidents.c.id == bindparam("of"))
 _ACKNOWLEDGE = (
     update(incidents)
@@ -239,10 +239,10 @@ def mute(conn: Connection, wishes: Sequence[Mute]) -> list[None]:
     return [None] * len(wishes)
 
 
-def unmute(conn: Connection, names: Sequence[str]) -> list[None]:
-    """End the mutes of pipelines: what was held back is told at the next look."""
-    bulk.execute(conn, _LIFT, [{"of": name} for name in names])
-    return [None] * len(names)
+def unmute(conn: Connection, wishes: Sequence[tuple[str, datetime]]) -> list[None]:
+    """End the mutes of pipelines, each at an instant: what was held back is told at the next look."""
+    bulk.execute(conn, _LIFT, [{"of": name, "now": at} for name, at in wishes])
+    return [None] * len(wishes)
 
 
 def acknowledge(conn: Connection, wishes: Sequence[tuple[int, str]]) -> list[None]:

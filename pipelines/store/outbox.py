@@ -20,7 +20,7 @@ from pipelines.model import Message
 from pipelines.store import bulk
 from pipelines.store.columns import any_of
 from pipelines.store.rows import AnyRow
-from pipelines.store.schema import UNDELIVERED, outbox
+from pipelines.store.schema import DEAD, UNDELIVERED, outbox
 
 _LONGEST_KEY = 500
 
@@ -102,8 +102,8 @@ _WAITING = (
     .group_by(outbox.c.target)
     .order_by(outbox.c.target)
 )
-_DEAD = select(outbox).where(outbox.c.state == "dead").order_by(outbox.c.id.desc()).limit(bindparam("at_most"))
-_DEAD_OF = select(outbox.c.target, func.count()).where(outbox.c.state == "dead").group_by(outbox.c.target)
+_DEAD = select(outbox).where(literal_column(DEAD)).order_by(outbox.c.id.desc()).limit(bindparam("at_most"))
+_DEAD_OF = select(outbox.c.target, func.count()).where(literal_column(DEAD)).group_by(outbox.c.target)
 _IDS = select(outbox.c.message_id).where(any_of(outbox.c.message_id, "ids"))
 _COUNTS = select(outbox.c.state, func.count()).group_by(outbox.c.state)
 

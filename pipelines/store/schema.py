@@ -41,6 +41,9 @@ NOT_RUN = "outcome <> 'run'"
 UNDELIVERED = "state IN ('queued', 'sending')"
 """The condition of the index of messages that wait for delivery; as above."""
 
+DEAD = "state = 'dead'"
+"""The condition of the index of messages that could not be delivered; as above."""
+
 metadata = MetaData()
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
@@ -266,6 +269,8 @@ outbox = Table(
 """Messages to deliver. `dedupe_key` keeps a retried run from saying something twice."""
 
 _undelivered: ColumnClause[Any] = literal_column(UNDELIVERED)
+_dead: ColumnClause[Any] = literal_column(DEAD)
+Index("outbox_dead", outbox.c.state, outbox.c.id, sqlite_where=_dead, postgresql_where=_dead)
 Index(
     "outbox_waiting",
     outbox.c.state,

@@ -1,4 +1,4 @@
-"""From a failing run to the message in the channel, its buttons, and back to green: the whole way, over a fake Discord."""
+"""From a failing run to the message in the channel, its buttons, and back to green, over the fake Discord."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 
 from bot.alert_parts import button, payload, row
 from pipelines import RunState
-from pipelines.alerts import Alerts
 from pipelines.store import incidents
 from tests.bot.conftest import place, running
 
@@ -72,14 +71,7 @@ class Desk:
 
     def __init__(self, here) -> None:
         self.here, self.fake = here, here.fake
-        scheduler = here.scheduler
-        self.alerts = Alerts(
-            writer=scheduler.writer,
-            reader=scheduler.reader,
-            catalog=scheduler.catalog,
-            clock=scheduler.clock,
-            posted=scheduler.delivery.wake,
-        )
+        self.alerts = here.scheduler.messages.alerts
 
     async def fail(self):
         """Let the pipeline fail; return the message that tells of it, when it says so."""

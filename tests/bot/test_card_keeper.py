@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
-from bot import card
-from bot.card import Facts
-from bot.card_end import told
+from bot.card_end import posts, told
 from bot.card_keeper import CardKeeper
 from bot.card_pace import CardPace, Turns, progress_s, wait
-from pipelines import Card, Cards, Forbidden, Gone, Run, RunState, StartedBy, Unsure, Wait
+from pipelines import Card, Cards, Forbidden, Gone, Run, RunState, StartedBy, Unsure, Wait, Wish
 from pipelines.store import outbox
 from tests.bot.conftest import place, running
 from tests.bot.gate import Gate
+from tests.fake_discord import faults
 from tests.fake_discord.world import SEND_MESSAGES
 
 AT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -294,6 +293,8 @@ async def test_a_crash_between_answer_and_row(project, fake, gate):
         await fake.until(lambda: here.scheduler.live, what="the run")
         forget = lambda conn, _: [conn.exec_driver_sql("DELETE FROM cards")]  # noqa: E731
         await here.scheduler.writer.call(forget, None)
+        await here.face.stop()
+        await here.scheduler.kill()
     gate.say("go")
     async with running(project, fake) as here:
         await fake.until(lambda: "p1:again:1" in message.custom_ids, what=f"the end: {message.text}")
@@ -301,11 +302,26 @@ async def test_a_crash_between_answer_and_row(project, fake, gate):
     assert [("over", str(message.id))] == project.query("SELECT state, message_id FROM cards")
 
 
+async def test_an_answer_that_arrived_unnoticed(project, fake, gate):
+    """A card whose sending broke off is looked for and kept true, without a restart."""
+    async with running(project, fake) as here:
+        here.bot.cards._pace = CardPace(retry_s=0.01)
+        lost = faults.dropped(after=True)
+        fake.faults.next(lost, route="POST /interactions/*", where=lambda call: "with_response" in call.query)
+        asked = await fake.command(here.olga, "run", pipeline="gated")
+        message = await asked.shown()
+        await soon(lambda: here.bot.cards.live == 1)
+        gate.say("go")
+        await fake.until(lambda: "succeeded" in message.text, what=f"the end: {message.text}")
+
+
 async def test_a_card_follows_its_run_over_a_restart(project, fake, gate):
     """A card whose service stopped under the run is true again after a restart, through the bot's own token."""
     async with running(project, fake) as here:
         message = await (await fake.command(here.olga, "run", pipeline="gated")).shown()
         await fake.until(lambda: here.scheduler.live, what="the run")
+        await here.face.stop()
+        await here.scheduler.kill()
     assert "p1:cancel:1" in message.custom_ids
     async with running(project, fake):
         await fake.until(lambda: "cancelled" in message.text, what=f"the end: {message.text}")
@@ -331,7 +347,8 @@ async def test_a_token_does_not_last(project, fake, gate):
         here.bot.cards._pace = CardPace(token_s=0.2)
         message = await (await fake.command(here.olga, "run", pipeline="gated")).shown()
         await fake.until(lambda: "I may not write in this channel" in message.text, what="the notice")
-        assert 0 == here.bot.cards.live
+        await soon(lambda: here.bot.cards.live == 0)
+        gate.say("go")
 
 
 def test_how_often_progress_is_shown():
@@ -363,10 +380,24 @@ async def test_waiting():
     assert event.is_set()
 
 
+def test_when_who_asked_is_told():
+    """Who asked is told of failures, and of successes after more than a minute; not of what was cancelled."""
+    wish = Wish(8, "discord:7", 42, AT)
+    cases = [(RunState.FAILED, 1), (RunState.CRASHED, 1), (RunState.SUCCEEDED, 61), (RunState.SUCCEEDED, 59)]
+    cases += [(RunState.CANCELLED, 61)]
+    runs = [ended(state, seconds) for state, seconds in cases]
+    assert [2, 2, 2, 1, 1] == [len(posts(Card(100, 42, 8, AT), run, wish, AT)) for run in runs]
+    assert 1 == len(posts(Card(100, 42, 8, AT), runs[0], None, AT))
+
+
+def ended(state, seconds):
+    times = {"queued_at": AT, "started_at": AT, "ended_at": AT + timedelta(seconds=seconds)}
+    return Run(id=8, pipeline="x", state=state, started_by=StartedBy.MANUAL, **times)
+
+
 def test_whom_the_end_is_told():
     """The word to who asked replies to the card and pings them alone."""
     run = Run(id=8, pipeline="*x*", state=RunState.FAILED, started_by=StartedBy.MANUAL, queued_at=AT)
     word = told(run, "7", Card(100, 42, 8, AT))
     assert r"<@7> ❌ **\*x\*** · run #8 failed" == word["content"]
     assert ["7"] == word["allowed_mentions"]["users"]
-    assert card.payload(Facts(run)) == card.payload(Facts(run))

@@ -213,6 +213,15 @@ async def test_a_revoked_token_closes_the_channel(fake, desk, channel, caplog):
     assert ["a", "b"] == texts(fake, channel)
 
 
+async def test_a_refused_login_is_not_repeated_by_all(fake, tmp_path):
+    """Many targets with messages make one login with a wrong token, not one each."""
+    async with desk_of(fake, tmp_path, discord_token="wrong") as desk:
+        for number in range(20):
+            await desk.say(fake.channel(f"c{number}"), f"k{number}")
+        await desk.settle()
+    assert 1 == len(fake.sent("GET /users/@me"))
+
+
 @pytest.mark.parametrize("token", [None, "wrong"])
 async def test_without_a_right_token_nothing_leaves(fake, tmp_path, channel, token):
     """No token, or a wrong one: it waits, and the state says why."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import discord
 import pytest
 
 from bot import doctor
+from bot.__main__ import main
 from bot.doctor import Level
 from bot.permissions import permissions_in
 from tests.bot.conftest import FETCHER, place
@@ -220,3 +223,55 @@ def test_overwrites_are_applied_in_discords_order():
     channel = {"guild_id": "1", "permission_overwrites": overwrites}
     allowed = permissions_in(channel, roles=roles, member={"user": {"id": "9"}, "roles": ["2"]})
     assert VIEW_CHANNEL | SEND_MESSAGES | ATTACH_FILES == allowed.value
+
+
+@pytest.fixture
+def terminal(project, fake, furnished, monkeypatch):
+    """Runs `python -m bot` as a user would, in the project's folder; returns the exit code."""
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setenv("DISCORD_TOKEN", fake.token)
+    monkeypatch.setenv("DISCORD_API_BASE", fake.api_base)
+    monkeypatch.setenv("SCHEDULER_DB_URL", f"sqlite:///{project.folder / 'store.db'}")
+
+    async def run(*arguments):
+        return await asyncio.to_thread(main, arguments)
+
+    return run
+
+
+async def test_the_command_says_that_all_is_well(terminal, capsys):
+    """Exit code 0, and a line for each thing that was looked at."""
+    assert 0 == await terminal("doctor")
+    assert capsys.readouterr().out.endswith("all is well\n")
+
+
+async def test_the_command_counts_what_is_to_mend(terminal, capsys, furnished):
+    """Exit code 1, with the remedy under what is wrong."""
+    furnished[1].denied = VIEW_CHANNEL
+    assert 1 == await terminal("doctor")
+    out = capsys.readouterr().out
+    assert "cannot be seen by the bot\n    let the bot's role see it" in out
+    assert out.endswith("1 thing to mend\n")
+
+
+async def test_the_command_tells_of_a_wrong_file(terminal, capsys, project):
+    """Exit code 2, with the file's problems."""
+    project.write("pipelines: {prices: {chain: [nothing.There]}}")
+    assert 2 == await terminal("doctor")
+    assert "pipelines.prices.chain[0]" in capsys.readouterr().err
+
+
+async def test_the_command_prints_the_invitation(terminal, capsys, fake):
+    """One line, to be opened in a browser; a rejected token is told instead."""
+    assert 0 == await terminal("invite")
+    assert capsys.readouterr().out.startswith("https://discord.com/oauth2/authorize?client_id=")
+    fake.token = "another.token.now"
+    assert 1 == await terminal("invite")
+    assert capsys.readouterr().err.startswith("✗ ")
+
+
+async def test_the_command_registers(terminal, capsys, fake, furnished):
+    """`sync` says what it did."""
+    assert 0 == await terminal("sync")
+    assert f"registered in the server {furnished[0].id}" in capsys.readouterr().out
+    assert fake.commands(furnished[0])

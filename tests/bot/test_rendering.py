@@ -271,7 +271,7 @@ def test_templates_fill_in_inert_values(template, expected):
 
 
 def gathered(*items: Any) -> Gathered:
-    made = Gathered(Columns(None), None, text_units=0)
+    made = Gathered(Columns(None), None, text_units=0, hide=lambda value: value)
     for item in items:
         made.add(item)
     return made

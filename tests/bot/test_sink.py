@@ -276,6 +276,34 @@ async def test_a_run_leaves_its_messages_in_the_store(project: Project):
     assert [{"name": "x.csv", "text": "\ufeffname,price\r\ntea,4.5\r\n'@everyone,\r\n"}] == second["files"]
 
 
+@pytest.mark.parametrize("executor", ["process", "thread", "inline"])
+def test_no_secret_leaves_with_the_items(project: Project, executor):
+    """A value from the environment that an item echoes is hidden in text and files, wherever the chain runs."""
+    project.env["SHOP_KEY"] = "k-93847-secret"
+    project.plugin(
+        "shop",
+        """
+        def echo(item, *, key):
+            return {"name": "tea", "url": f"https://shop.example/?key={key}", "password": "swordfish"}
+        """,
+    )
+    project.write(
+        f"""
+        pipelines:
+          offers:
+            executor: {executor}
+            chain:
+              - {{class: shop.echo, kwargs: {{key: "${{SHOP_KEY}}"}}}}
+              - {{class: bot.sink.DiscordSink, kwargs: {{channel_id: 7, format: list}}}}
+              - {{class: bot.sink.DiscordSink, kwargs: {{channel_id: 8, format: csv}}}}
+        """
+    )
+    assert 0 == project.run("main.py").returncode
+    told = json.dumps([body for *_, body in emitted(project)], ensure_ascii=False)
+    assert (2, False, False) == (len(emitted(project)), "k-93847-secret" in told, "swordfish" in told)
+    assert told.count("tea") == 2
+
+
 async def test_an_early_end_is_an_end(project: Project):
     """What came before a later stage had enough is posted."""
     project.plugin("shop", PLUGIN)

@@ -257,6 +257,26 @@ async def test_an_unexpected_end_is_logged_and_survived(fake, watched, caplog):
     assert any("a mistake" in record.getMessage() for record in caplog.records)
 
 
+async def test_a_bot_that_cannot_be_made_is_tried_again(fake):
+    """A mistake in a command keeps the bot away, not the supervisor."""
+    wrong = [ValueError("a mistake")]
+
+    def make():
+        if wrong:
+            raise wrong.pop()
+        return Client()
+
+    fake.guild()
+    watching = Watched(fake, make=make)
+    life = asyncio.create_task(watching.supervisor.run())
+    await fake.until(lambda: watching.supervisor.state.standing is Standing.WAITING, what="the pause")
+    await watching.time.pass_(2)
+    await fake.until(lambda: watching.supervisor.state.standing is Standing.READY, what="the bot")
+    life.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await life
+
+
 async def test_without_a_token_there_is_no_bot(fake):
     """No token: off, and Discord is never asked."""
     watching = Watched(fake)

@@ -77,7 +77,8 @@ class State:
         guild.roles += [Role(number, "@everyone"), own]
         self.guilds.append(guild)
         if available:
-            self.gateway.dispatch("GUILD_CREATE", guild.payload(), intents=GUILDS)
+            joined = {key: value for key, value in guild.payload().items() if key != "unavailable"}
+            self.gateway.dispatch("GUILD_CREATE", joined, intents=GUILDS)
         return guild
 
     def role(self, name: str, *, guild: Guild | None = None, permissions: int = 0) -> Role:

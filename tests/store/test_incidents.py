@@ -199,7 +199,7 @@ def test_a_mute_ends_in_time_or_with_a_success(conn):
     ended(conn, RunState.FAILED, pipeline="a")
     assert 0 == troubles.muted(conn)[0].suppressed
     ended(conn, RunState.SUCCEEDED, pipeline="b")
-    incidents.unmute(conn, ["c"])
+    incidents.unmute(conn, [("c", after(60))])
     assert [True, True] == [mute.over(after(61)) for mute in troubles.muted(conn)[1:]]
 
 

@@ -1,4 +1,4 @@
-"""What people do and are told: audit, run cards, incidents, mutes, notes; who made a schedule; the life of a message."""
+"""What people do and are told: audit, run cards, incidents, mutes, notes; who made a job; the life of a message."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _AT = sa.DateTime(timezone=True)
 _OPEN = sa.text("closed_at IS NULL")
+_DEAD = sa.text("state = 'dead'")
 _WAITING = sa.text("state IN ('queued', 'sending')")
 
 _NEW_COLUMNS = {
@@ -36,6 +37,7 @@ def upgrade() -> None:
     op.create_index(
         "outbox_waiting", "outbox", ["state", "target", "id"], sqlite_where=_WAITING, postgresql_where=_WAITING
     )
+    op.create_index("outbox_dead", "outbox", ["state", "id"], sqlite_where=_DEAD, postgresql_where=_DEAD)
     _audit()
     _cards()
     _incidents()
@@ -51,6 +53,7 @@ def downgrade() -> None:
     """Drop them again, with all they hold."""
     for table in ("notes", "mutes", "incidents", "cards", "audit"):
         op.drop_table(table)
+    op.drop_index("outbox_dead", "outbox")
     op.drop_index("outbox_waiting", "outbox")
     for table, columns in _NEW_COLUMNS.items():
         for name, _ in columns:
