@@ -35,7 +35,7 @@ INTERACTIONS = 400
 EVERY_INTERACTION_S = 0.05
 PEOPLE = 60
 """Nobody may use more than ten commands in half a minute."""
-CHANNELS, POSTS = 25, 12_000
+CHANNELS, POSTS = 25, 25_000
 TYPED = ("", "sales-00", "etl-slaes-0042", "load-weather-1")
 READS = ("status", "jobs", "pipelines", "history")
 KINDS = ("etl-sales", "etl-weather", "load-sales", "load-weather")

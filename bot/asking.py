@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,6 +24,17 @@ DEFER_AFTER_S = 1.5
 
 READING = frozenset({Verb.VIEW, Verb.LOGS})
 """Verbs that change nothing: their denials are not audited."""
+
+VERBS: Mapping[str, Verb] = {
+    **{verb.value: verb for verb in Verb},
+    "again": Verb.RUN,
+    "retry": Verb.RUN,
+    "plan": Verb.SCHEDULE,
+    "undo": Verb.SCHEDULE,
+    "unmute": Verb.MUTE,
+    "ack": Verb.MUTE,
+}
+"""What commands ask for by their names, and buttons by the second part of their ids; all others look at something."""
 
 RECEIVED = "received"
 
@@ -51,8 +62,19 @@ def asked(interaction: discord.Interaction[Pipecall]) -> Asked:
     return Asked(actor_of(interaction), "discord", f"discord:{interaction.id}", place)
 
 
-def admit(interaction: discord.Interaction[Pipecall]) -> None:
+def verb_of(interaction: discord.Interaction[Pipecall]) -> Verb:
+    """Return what an interaction asks for, by the name of the command or button."""
+    if interaction.command is not None:
+        return VERBS.get(interaction.command.name, Verb.VIEW)
+    data: Any = interaction.data or {}
+    _, verb, *_ = (*str(data.get("custom_id")).split(":"), "")
+    return VERBS.get(verb, Verb.VIEW)
+
+
+async def admit(interaction: discord.Interaction[Pipecall]) -> None:
     """Refuse whatever does not come from a person on a server that is served; to be called first of all.
+
+    On another server what would change something is audited.
 
     Raises:
         UserError: why.
@@ -64,6 +86,9 @@ def admit(interaction: discord.Interaction[Pipecall]) -> None:
     if interaction.guild_id is None or interaction.user.bot:
         raise UserError("I only work for people on a server, not in direct messages.")
     if interaction.guild_id not in bot.served:
+        verb = verb_of(interaction)
+        if verb not in READING and interaction.type is not discord.InteractionType.autocomplete:
+            await record_denial(interaction, verb, None, "the server is not served")
         hint = f"Whoever runs me can add `{interaction.guild_id}` to `discord: guilds:` in the pipelines file."
         raise UserError("This server is not one of those I serve.", hint)
 
@@ -79,13 +104,21 @@ async def check(
         Denied: what is missing.
         UserError: the server is not served.
     """
-    admit(interaction)
+    await admit(interaction)
     missing = lacks(interaction, verb, pipeline, owner)
     if not missing:
         return
     if verb not in READING:
-        await interaction.client.verbs.deny(asked(interaction), verb, pipeline, missing)
+        await record_denial(interaction, verb, pipeline, missing)
     raise Denied(verb.value, pipeline, missing)
+
+
+async def record_denial(
+    interaction: discord.Interaction[Pipecall], verb: Verb, target: str | None, missing: str
+) -> None:
+    """Audit that somebody is denied something; the interaction is deferred if the store takes long over it."""
+    async with Answer(interaction):
+        await interaction.client.verbs.deny(asked(interaction), verb, target, missing)
 
 
 def lacks(
@@ -93,10 +126,11 @@ def lacks(
 ) -> str:
     """Say what keeps somebody from doing something here; empty where nothing does. Nothing is recorded."""
     decision = interaction.client.verbs.may(actor_of(interaction), verb, pipeline, owner)
-    return _wrong_channel(interaction, pipeline) if decision.allowed else decision.missing
+    return wrong_channel(interaction, pipeline) if decision.allowed else decision.missing
 
 
-def _wrong_channel(interaction: discord.Interaction[Pipecall], pipeline: str | None) -> str:
+def wrong_channel(interaction: discord.Interaction[Pipecall], pipeline: str | None) -> str:
+    """Say where a pipeline may be used if it may not be used here (`discord: {channels: […]}`); empty if it may."""
     definition = interaction.client.scheduler.catalog.pipelines.get(pipeline or "")
     if definition is None or not definition.discord.channels:
         return ""

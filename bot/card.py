@@ -161,7 +161,8 @@ def _progress(done: float | None, note: str) -> Iterator[str]:
     if done is not None:
         share = min(1.0, max(0.0, done))
         full = int(share * BAR)
-        words = f"{'▓' * full}{'░' * (BAR - full)} {share:.0%} {words}".rstrip()
+        bar = f"{'▓' * full}{'░' * (BAR - full)} {share:.0%}"
+        words = f"{bar} · {words}" if words else bar
     if words:
         yield words
 

@@ -48,13 +48,10 @@ logger = logging.getLogger(__name__)
 
 ADOPTED = timedelta(days=1)
 """Runs asked for so long ago are looked for in their channels when the service starts."""
-
 LOST = timedelta(minutes=1)
 """A card that may not have arrived answers a request that is no older."""
-
 LONGEST_S = 300.0
 """The longest pause between two looks for lost cards while Discord is out."""
-
 END_S = 2.0
 """So long the store may take to record the ends that are known when the service stops."""
 

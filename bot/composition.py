@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import discord
+
 from bot import plugin_commands
+from bot.asking import READING, VERBS
 from bot.commands import (
     alert_buttons,
     cancel,
@@ -19,6 +22,7 @@ from bot.commands import (
     status,
     whoami,
 )
+from pipelines import Verb
 
 if TYPE_CHECKING:
     from bot.client import Pipecall
@@ -45,3 +49,19 @@ def compose(bot: Pipecall) -> None:
     """Add all commands and buttons to a bot that has not connected yet."""
     for feature in FEATURES:
         feature.add(bot)
+    _hide(bot)
+
+
+def _hide(bot: Pipecall) -> None:
+    """Have Discord show commands that change something to those alone who manage the server, if no others may use them.
+
+    That is no right but a hint: the policy decides. Where it names people, Discord shows the commands to everybody,
+    since a bot cannot tell it to which roles.
+    """
+    file = bot.scheduler.catalog.loaded.file
+    policies = [file.policy, *(each.policy for each in file.pipelines.values() if each.policy is not None)]
+    if any(policy.operator is not None or policy.admin is not None for policy in policies):
+        return
+    for command in bot.tree.get_commands():
+        if VERBS.get(command.name, Verb.VIEW) not in READING:
+            command.default_permissions = discord.Permissions(manage_guild=True)

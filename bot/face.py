@@ -40,18 +40,13 @@ UNDER_WAY = (
 
 
 class DiscordFace:
-    """The bot of one service, and the channels through which messages leave, which need no bot."""
+    """The bot of one service that has a token, and the channels through which messages leave, which need no bot."""
 
     def __init__(self, settings: Settings, env: Mapping[str, str], *, pace: Pace | None = None) -> None:
-        """`env` is where the addresses of webhooks are. Nothing is opened yet.
-
-        Raises:
-            ConfigError: the file with the token cannot be read.
-        """
+        """`env` is where the addresses of webhooks are. Nothing is opened yet."""
         self._settings = settings
         self._env = env
         self._pace = pace or Pace()
-        self._has_token = settings.bot_token() is not None
         self._leaving = False
         self._supervisor: Supervisor[Pipecall] | None = None
         self._life: asyncio.Task[None] | None = None
@@ -62,19 +57,19 @@ class DiscordFace:
 
     def channels(self) -> Mapping[str, Channel]:
         """Return how messages leave for Discord, by the first part of their target."""
-        webhooks = {"webhook": WebhookChannel(self._rest, self._env)}
-        if not self._has_token:
-            return webhooks
         renderers = {
             "alert": alert_message.render_alert,
             "digest": alert_message.render_digest,
             "card": self._render_card,
         }
-        return {"discord": DiscordChannel(self._rest, renderers), **webhooks}
+        return {
+            "discord": DiscordChannel(self._rest, renderers),
+            "webhook": WebhookChannel(self._rest, self._env),
+        }
 
     def absent(self) -> Mapping[str, str]:
-        """Return the channels that are missing, with the reason."""
-        return {} if self._has_token else {"discord": "DISCORD_TOKEN is not set; sent once the service runs with one"}
+        """Return nothing: it has all its channels."""
+        return {}
 
     async def _render_card(self, parcel: Parcel) -> dict[str, Any] | None:
         with contextlib.suppress(TimeoutError):
@@ -87,9 +82,6 @@ class DiscordFace:
     async def start(self, scheduler: PipelineScheduler) -> None:
         """Start the bot over a running scheduler; returns at once, the bot connects in its own time."""
         library_log.set_up(scheduler.redactor.text)
-        if not self._has_token:
-            logger.info("Discord is %s", OFF)
-            return
         parts = self.parts(scheduler)
         await parts.cards.start()
         self._supervisor = Supervisor(

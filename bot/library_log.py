@@ -1,4 +1,4 @@
-"""What discord.py may write into the log: nothing of what it sends, and no secrets in its tracebacks.
+"""What discord.py may write into the log: nothing of what it sends, no secrets, no tracebacks of lost connections.
 
 At DEBUG it would log message bodies, interaction tokens, and the IDENTIFY with the bot's token. Its warnings about
 voice concern nobody here.
@@ -22,8 +22,11 @@ LOGGERS = (
 """Filters see the records of their own logger only, so each that logs is named."""
 
 
+RECONNECT = "Attempting a reconnect"
+
+
 class Discreet(logging.Filter):
-    """Drops warnings about voice, and hides the secrets in what is left, tracebacks included."""
+    """Drops warnings about voice, tells lost connections in a line, and hides the secrets, in tracebacks too."""
 
     def __init__(self, hide: Callable[[str], str]) -> None:
         """`hide` takes the secrets out of a text."""
@@ -35,7 +38,10 @@ class Discreet(logging.Filter):
         text = record.getMessage()
         if "voice will NOT be supported" in text:
             return False
-        if record.exc_info and record.exc_info[0] is not None:
+        if record.exc_info and record.exc_info[0] is not None and text.startswith(RECONNECT):
+            record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+            text = f"no connection to Discord ({record.exc_info[0].__name__}). {text}"
+        elif record.exc_info and record.exc_info[0] is not None:
             text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
         record.msg, record.args, record.exc_info, record.exc_text = self._hide(text), (), None, None
         return True

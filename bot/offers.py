@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import discord
 
 from bot import moments
-from bot.asking import actor_of
+from bot.asking import actor_of, verb_of, wrong_channel
 from bot.matching import MOST, Interest, by_interest, label, matching, meant, since, until
 from bot.moments import Offer
 from bot.texts import look
@@ -31,26 +31,10 @@ ALL = "all"
 FILE = "file"
 """The source of jobs that stand in the pipelines file."""
 
-_VERBS = {
-    "run": Verb.RUN,
-    "schedule": Verb.SCHEDULE,
-    "pause": Verb.PAUSE,
-    "resume": Verb.RESUME,
-    "remove": Verb.REMOVE,
-    "cancel": Verb.CANCEL,
-    "logs": Verb.LOGS,
-}
-"""What a command asks for, where it is more than to look."""
-
-
-def _verb(interaction: Interaction) -> Verb:
-    command = interaction.command
-    return _VERBS.get(command.name, Verb.VIEW) if command is not None else Verb.VIEW
-
 
 async def pipelines(interaction: Interaction, current: str) -> Iterator[Offer]:
     """Offer pipelines."""
-    bot, actor, verb = interaction.client, actor_of(interaction), _verb(interaction)
+    bot, actor, verb = interaction.client, actor_of(interaction), verb_of(interaction)
     known = list(bot.scheduler.catalog.pipelines)
     wanted = matching(current, known if meant(current) else _by_interest(bot, actor))
     may = (name for name in wanted if _usable(interaction, actor, verb, name))
@@ -73,12 +57,7 @@ def _used(bot: Pipecall, actor: Actor) -> dict[str, int]:
 
 
 def _usable(interaction: Interaction, actor: Actor, verb: Verb, name: str, owner: str | None = None) -> bool:
-    definition = interaction.client.scheduler.catalog.pipelines.get(name)
-    channels = definition.discord.channels if definition is not None else ()
-    here = not channels or not {interaction.channel_id, getattr(interaction.channel, "parent_id", None)}.isdisjoint(
-        channels
-    )
-    return here and interaction.client.verbs.may(actor, verb, name, owner).allowed
+    return not wrong_channel(interaction, name) and interaction.client.verbs.may(actor, verb, name, owner).allowed
 
 
 def _labelled(bot: Pipecall, names: Iterable[str]) -> Iterator[Offer]:
@@ -101,7 +80,7 @@ def _next(bot: Pipecall, due_at: datetime | None) -> str:
 
 async def jobs(interaction: Interaction, current: str) -> Iterator[Offer]:
     """Offer jobs; to `/pause` the active ones, to `/resume` the paused ones, and to admins all at once."""
-    bot, actor, verb = interaction.client, actor_of(interaction), _verb(interaction)
+    bot, actor, verb = interaction.client, actor_of(interaction), verb_of(interaction)
     wrong = {Verb.PAUSE: ScheduleState.PAUSED, Verb.RESUME: ScheduleState.ACTIVE}.get(verb)
     in_chat = verb is Verb.REMOVE  # the file's jobs are taken out of the file
     rows = {
@@ -148,7 +127,7 @@ def _every_job(bot: Pipecall, actor: Actor, verb: Verb) -> Sequence[Offer]:
 
 async def runs(interaction: Interaction, current: str) -> Iterator[Offer]:
     """Offer runs, the newest first; to `/cancel` those that are not over."""
-    bot, actor, verb = interaction.client, actor_of(interaction), _verb(interaction)
+    bot, actor, verb = interaction.client, actor_of(interaction), verb_of(interaction)
     live = list(reversed(bot.overview.live_runs()))
     known = live if verb is Verb.CANCEL else [*live, *bot.overview.recent_runs()]
     runs = {f"{each.id} {each.pipeline}": each for each in known}

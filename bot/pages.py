@@ -34,7 +34,12 @@ def page_of(items: Sequence[T], number: int, size: int) -> Page[T]:
 
 
 def turning(page: Page[Any], button: Callable[[int, str, bool], Pressable]) -> ui.ActionRow[Any]:
-    """Return the row `‹`, `↻ 2/5`, `›`; `button` makes one from a page's number, its label, and whether it is off."""
+    """Return the row `‹`, `↻ 2/5`, `›`; `button` makes one from a page's number, its label, and whether it is off.
+
+    A single page needs no turning.
+    """
+    if page.count == 1:
+        return ui.ActionRow(button(0, "↻", False))
     return ui.ActionRow(
         button(page.number - 1, "‹", page.number == 0),
         button(page.number, f"↻ {page.number + 1}/{page.count}", False),

@@ -18,6 +18,17 @@ NEEDED = discord.Permissions(
 )
 """All that the bot needs, and no more."""
 
+NAMES = {
+    "read_messages": "View Channel",
+    "send_messages": "Send Messages",
+    "embed_links": "Embed Links",
+    "attach_files": "Attach Files",
+    "read_message_history": "Read Message History",
+    "send_messages_in_threads": "Send Messages in Threads",
+    "create_public_threads": "Create Public Threads",
+}
+"""What Discord's settings call that, by the library's names."""
+
 ROLE, MEMBER = 0, 1
 """Kinds of overwrites of a channel."""
 
@@ -58,5 +69,5 @@ def permissions_in(
 
 
 def missing(allowed: discord.Permissions) -> list[str]:
-    """Return the names of what the bot needs and is not allowed, as Discord's settings call them, nearly."""
-    return [name.replace("_", " ").title() for name, needed in NEEDED if needed and not getattr(allowed, name)]
+    """Return the names of what the bot needs and is not allowed, as Discord's settings call them."""
+    return [NAMES[name] for name, needed in NEEDED if needed and not getattr(allowed, name)]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import discord
 from discord import app_commands
 
-from bot.asking import READING, asked, lacks
+from bot.asking import READING, lacks, record_denial
 from bot.errors import log_unexpected
 from pipelines import Denied, PipecallError, Registry, Verb
 
@@ -97,7 +97,7 @@ class Plugin:
             return
         changing = self._verb not in READING
         if changing and interaction.type is not discord.InteractionType.autocomplete:
-            await self._bot.verbs.deny(asked(interaction), self._verb, self._pipelines[0], missing[0])
+            await record_denial(interaction, self._verb, self._pipelines[0], missing[0])
         raise Denied("use this command of", self._pipelines[0], missing[0])
 
     def _check_payloads(self) -> None:

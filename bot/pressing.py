@@ -16,7 +16,7 @@ import aiohttp
 import discord
 
 from bot.asking import admit
-from bot.errors import explain
+from bot.errors import UserError, explain
 
 if TYPE_CHECKING:
     from bot.client import Pipecall
@@ -55,7 +55,7 @@ class Pressable(discord.ui.DynamicItem[discord.ui.Button[Any]], template=NEVER):
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Call `pressed`; what goes wrong is answered, which the library does for views but not for these."""
         try:
-            admit(interaction)
+            await admit(interaction)
             await self.pressed(interaction)
         except Exception as error:  # noqa: BLE001 - the outermost frame of the press
             await explain(interaction, error)
@@ -74,9 +74,17 @@ class Flow(discord.ui.View):
         self.origin = interaction
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
-        """Refuse what does not come from the person who was asked, or from a served server."""
-        admit(interaction)
-        return interaction.user.id == self.origin.user.id
+        """Refuse what does not come from the person who was asked, or from a served server.
+
+        A further press on a question that was just answered changes nothing, whichever its button.
+        """
+        await admit(interaction)
+        if interaction.user.id != self.origin.user.id:
+            raise UserError("This question was put to somebody else.", "Use the command yourself.")
+        if self.is_finished():
+            await interaction.response.defer()
+            return False
+        return True
 
     async def on_timeout(self) -> None:
         """Say that nothing was done."""
@@ -106,7 +114,7 @@ class Form(discord.ui.Modal, title="Form"):
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Refuse what does not come from a served server."""
-        admit(interaction)
+        await admit(interaction)
         return True
 
     async def on_error(  # type: ignore[override]  # discord.py's own Modal takes no item either

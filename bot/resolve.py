@@ -141,7 +141,7 @@ async def _choices(
     offer: Callable[[Interaction, str], Awaitable[Iterable[Offer]]],
 ) -> Choices:
     try:
-        admit(interaction)
+        await admit(interaction)
         async with asyncio.timeout(BUDGET_S):
             fitting = (each for each in await offer(interaction, current) if 0 < len(each[1]) <= LABEL)
             return [app_commands.Choice(name=label(name), value=value) for name, value in islice(fitting, MOST)]

@@ -25,7 +25,7 @@ _BREAKS = frozenset("\n\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Characters that count as letters, marks or symbols and yet cannot be seen."""
 
-_ACTIVE = re.compile(r"[\\*_~`|<>\[\]()]")
+_ACTIVE = re.compile(r"[\\*_~`|<>\[\]]")
 _AT_START = re.compile(r"(?:[-+]|#{1,3}|-#|(\d{1,9})[.)])(?=\s|$)")
 _RECOGNISED = re.compile(r"@(?=everyone|here|[!&]?\d)|<(?=[@#:/a-z])|:(?=//)|discord(?:app)?\.(?=\w)", re.IGNORECASE)
 _ADDRESS = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)

@@ -55,6 +55,8 @@ def at(instant: datetime) -> str:
 
 def seconds(duration_s: float) -> str:
     """Return a duration for people: `0.3 s`, `41.8 s`, `2 min 5 s`, `3 h 20 min`, `2 d 4 h`."""
+    if 0 < duration_s < 0.05:
+        return "under 0.1 s"
     if duration_s < 59.95:
         return f"{max(duration_s, 0):.1f} s"
     left = round(duration_s)

@@ -44,7 +44,7 @@ class Tree(app_commands.CommandTree["Pipecall"]):
 
     async def interaction_check(self, interaction: discord.Interaction[Pipecall], /) -> bool:
         """Let through people of served servers who were not too quick; the rest get a reason. Completion is free."""
-        admit(interaction)
+        await admit(interaction)
         if interaction.type is discord.InteractionType.application_command:
             self._spend(interaction.user.id)
         data: Any = interaction.data

@@ -25,7 +25,7 @@ class Place:
 
 
 def places(catalog: Catalog, env: Mapping[str, str]) -> list[Place]:
-    """Return each place once, with all who write there. `env` is what `${NAME}` is read from."""
+    """Return each place that somebody writes to once, with all who do; a pipeline that is off does not. `env` is what `${NAME}` is read from."""
     found: dict[Place, list[str]] = {}
     for used_by, place in _every(catalog, env):
         found.setdefault(place, []).append(used_by)
@@ -44,7 +44,7 @@ def _every(catalog: Catalog, env: Mapping[str, str]) -> Iterator[tuple[str, Plac
     for name, definition in catalog.pipelines.items():
         if definition.alerts is not None and definition.alerts.channel_id is not None:
             yield f"alerts of {name}", Place("", definition.alerts.channel_id)
-        for stage in definition.chain:
+        for stage in definition.chain if definition.enabled else ():
             if stage.path == SINK:
                 yield f"the sink of {name}", _of_sink(stage.kwargs, env)
 

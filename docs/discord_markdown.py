@@ -25,6 +25,9 @@ FENCE = re.compile(r"```(?:\w*\n)?(.*?)\n?```", re.DOTALL)
 LINES = (("### ", "h3"), ("## ", "h2"), ("# ", "h1"), ("-# ", "small"), ("> ", "blockquote"), ("- ", "li"))
 """What a line may begin with, and the element that it then is."""
 
+MARKED = ("bold", "underlined", "italic")
+ELEMENTS = {"bold": "b", "underlined": "u", "italic": "i", "escaped": "span", "code": "code", "address": "a"}
+
 TIMES = {"t": "%H:%M", "T": "%H:%M:%S", "d": "%d/%m/%Y", "D": "%-d %B %Y", "f": "%-d %B %Y %H:%M"}
 TIMES["F"] = f"%A, {TIMES['f']}"
 
@@ -68,19 +71,14 @@ class Reader:
             return f"<time>{self.time(int(what['instant']), what.get('style', 'f'))}</time>"
         if "id" in what:
             return f"<b class=mention>{what['kind'][0]}{html.escape(self.names.get(int(what['id']), 'unknown'))}</b>"
+        if "command" in what:
+            return f"<b class=mention>/{html.escape(what['command'])}</b>"
         if "label" in what:
             return f"<a>{self.inline(what['label'])}</a>"
         ((name, value),) = what.items()
-        element, inner = {
-            "escaped": ("{}", html.escape),
-            "code": ("<code>{}</code>", html.escape),
-            "command": ("<b class=mention>/{}</b>", html.escape),
-            "bold": ("<b>{}</b>", self.inline),
-            "underlined": ("<u>{}</u>", self.inline),
-            "italic": ("<i>{}</i>", self.inline),
-            "address": ("<a>{}</a>", html.escape),
-        }[name]
-        return element.format(inner(value))
+        element = ELEMENTS[name]
+        inner = self.inline(value) if name in MARKED else html.escape(value)
+        return f"<{element}>{inner}</{element}>"
 
     def time(self, instant: int, style: str) -> str:
         """Return an instant, seconds since 1970, in words; style `R` is relative to now."""

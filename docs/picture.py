@@ -16,7 +16,7 @@ from rich.text import Text
 
 ROOT = Path(__file__).parent.parent
 PICTURE = Path(__file__).parent / "at-work.svg"
-SECONDS = 9
+SECONDS = 12
 
 PIPELINES = """
 scheduler: {default_retry: {attempts: 3, delay: 2, jitter: false}}
@@ -41,7 +41,7 @@ def prices(_):
 
 def customers(_):
     if current_run().attempt == 1:
-        raise ConnectionError("crm.example: connection refused")
+        raise ConnectionError("crm.example is away")
     current_run().log.info("4,210 customers are up to date")
 """
 COLOURS = {"succeeded": "green", "failed": "bold red", "ERROR": "red", "INFO": "dim", "WARNING": "yellow"}

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -99,12 +99,17 @@ class Delivery:
         self._awake.set()
 
     def retry_now(self, name: str | None = None) -> None:
-        """Forget the pauses of a channel, or of all: somebody has mended what was in the way."""
-        mended = [each for each in (*self._closed, *self._rests) if name is None or _channel(each) == name]
+        """Forget the pauses of a channel, or of all: somebody has mended what was in the way.
+
+        A pause for everybody is kept: it is a ban, which each further try makes longer.
+        """
+        pauses = {*self._closed, *self._rests} - {_EVERYBODY}
+        mended = [each for each in pauses if name is None or _channel(each) == name]
         for each in mended:
             self._closed.pop(each, None)
             self._rests.pop(each, None)
             self._told.pop(each, None)
+        self._dead_known = False
         self.wake()
 
     async def flush(self, timeout_s: float) -> int:
@@ -126,13 +131,6 @@ class Delivery:
             Backlog(target, self._waiting.get(target, 0), self._state(target), self._dead[target])
             for target in sorted(self._waiting.keys() | self._dead.keys())
         ]
-
-    async def redeliver(self, ids: Sequence[int]) -> int:
-        """Send messages again that were given up, by their ids; return how many there were."""
-        queued = sum([await self._writer.call(outbox.redeliver, each) for each in ids])
-        self._dead_known = False
-        self.wake()
-        return queued
 
     def _state(self, target: str) -> str:
         name = _channel(target)

@@ -67,10 +67,12 @@ class BadSchedule(PipecallError, ValueError):
 class BadParameter(PipecallError):
     """One or more values that do not fit the parameters of a pipeline; `problems` holds a sentence for each."""
 
-    def __init__(self, problems: Iterable[str]) -> None:
-        """Take the problems; the error's text is one line for each."""
+    def __init__(self, problems: Iterable[str], *, pipeline: str = "") -> None:
+        """Take the problems; the error's text is one line for each, the `pipeline` is named once, in front."""
         self.problems: tuple[str, ...] = tuple(problems)
-        super().__init__("\n".join(self.problems))
+        told = "\n".join(self.problems)
+        between = "\n" if len(self.problems) > 1 else " "
+        super().__init__(f"pipeline '{pipeline}':{between}{told}" if pipeline else told)
 
 
 class UnknownName(PipecallError):

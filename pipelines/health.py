@@ -62,7 +62,7 @@ class Health:
         return "; ".join((f"health: {self.status}, {counts}", *self.complaints))
 
 
-async def loop_lag_s(wait_s: float = 0.01) -> float:
+async def loop_lag_s(wait_s: float = 0.005) -> float:
     """Return the worst of a few waits of `wait_s` seconds, in seconds beyond that."""
     worst = 0.0
     for _ in range(PROBES):

@@ -51,12 +51,10 @@ class Jobs:
         self.rows: dict[str, ScheduleRow] = {}
         self.entries: dict[str, ScheduleEntry] = {}
         self.changed: Callable[[ScheduleRow], None] = lambda _: None
-        self._catalog = catalog
-        self._writer = writer
-        self._reader = reader
-        self._timetable = timetable
-        self._clock = clock
+        self._catalog, self._timetable, self._clock = catalog, timetable, clock
+        self._writer, self._reader = writer, reader
         self._woken = asyncio.Event()
+        self._turn = asyncio.Lock()  # one change after the other, so that each sees what the one before it did
         self._answers: dict[str, tuple[datetime, datetime | None]] = {}
 
     async def start(self) -> list[ScheduleRow]:
@@ -72,11 +70,8 @@ class Jobs:
         active = [row for row in stored if row.state is ScheduleState.ACTIVE and row.id in self.entries]
         self._timetable.put(self._scheduled(row, now) for row in active)
         shown = [self.with_next_due(row) for row in stored]
-        for row in shown:
-            if row.created_at == now and row.next_due_at is None:
-                logger.warning(
-                    "schedule '%s' of %s (%s) lies in the past; it never runs", row.id, row.pipeline, row.words
-                )
+        for row in (each for each in shown if each.created_at == now and each.next_due_at is None):
+            logger.warning("schedule '%s' of %s (%s) lies in the past; it never runs", row.id, row.pipeline, row.words)
         return shown
 
     def _adopt(self, row: ScheduleRow) -> None:
@@ -173,26 +168,36 @@ class Jobs:
         Raises:
             InvalidTransition: its id is taken.
         """
-        stored = await write(schedules.add, row)
-        if stored is None:
-            raise InvalidTransition(f"a job is called '{row.id}' already; give this one another name")
-        self.entries[row.id] = entry
-        return self._follow(stored)
+        async with self._turn:
+            self.check_free(row.id)
+            stored = await write(schedules.add, row)
+            if stored is None:
+                raise InvalidTransition(f"a job is called '{row.id}' already; give this one another name")
+            self.entries[row.id] = entry
+            return self._follow(stored)
 
     async def pause(self, job_id: str, write: Write, *, until: datetime | None, reason: str | None) -> ScheduleRow:
-        """Let a job be due no more, until somebody resumes it or `until` (UTC) has come."""
-        row = self.get(job_id)
-        await write(schedules.set_state, SetState(job_id, ScheduleState.PAUSED, self._clock(), until, reason))
-        return self._follow(replace(row, state=ScheduleState.PAUSED, paused_until=until, pause_reason=reason))
+        """Let a job be due no more, until somebody resumes it or `until` (UTC) has come.
+
+        Raises:
+            InvalidTransition: it is paused just so already.
+        """
+        async with self._turn:
+            row = self.get(job_id)
+            paused = replace(row, state=ScheduleState.PAUSED, paused_until=until, pause_reason=reason)
+            if paused == row:
+                raise InvalidTransition(f"job '{job_id}' is paused already")
+            await write(schedules.set_state, SetState(job_id, ScheduleState.PAUSED, self._clock(), until, reason))
+            return self._follow(paused)
 
     async def resume(self, job_id: str, write: Write) -> ScheduleRow:
         """Let a paused job be due again, from now on; what was due meanwhile is not made up for."""
-        row = self.get(job_id)
-        if row.state is not ScheduleState.PAUSED:
-            raise InvalidTransition(f"job '{job_id}' is not paused")
-        at = self._clock()
-        await write(schedules.set_state, SetState(job_id, ScheduleState.ACTIVE, at))
-        return self._follow(_active(row, at))
+        async with self._turn:
+            row, at = self.get(job_id), self._clock()
+            if row.state is not ScheduleState.PAUSED:
+                raise InvalidTransition(f"job '{job_id}' is not paused")
+            await write(schedules.set_state, SetState(job_id, ScheduleState.ACTIVE, at))
+            return self._follow(_active(row, at))
 
     async def remove(self, job_id: str, write: Write) -> ScheduleRow:
         """Take a job away; its history stays, and for ten minutes it can be brought back.
@@ -200,18 +205,16 @@ class Jobs:
         Raises:
             InvalidTransition: it stands in the pipelines file.
         """
-        row = self.get(job_id)
-        if row.source == FILE:
-            raise InvalidTransition(
-                f"job '{job_id}' stands in the pipelines file: take it out there, or pause it meanwhile"
-            )
-        at = self._clock()
-        await write(schedules.set_state, SetState(job_id, ScheduleState.RETIRED, at, removed=True))
-        del self.rows[job_id]
-        self.changed(row)
-        self._timetable.remove(job_id)
-        self.entries.pop(job_id, None)
-        return replace(row, state=ScheduleState.RETIRED, removed_at=at)
+        async with self._turn:
+            row, at = self.get(job_id), self._clock()
+            if row.source == FILE:
+                raise InvalidTransition(f"job '{job_id}' stands in the pipelines file: take it out there, or pause it")
+            await write(schedules.set_state, SetState(job_id, ScheduleState.RETIRED, at, removed=True))
+            self.rows.pop(job_id, None)
+            self.changed(row)
+            self._timetable.remove(job_id)
+            self.entries.pop(job_id, None)
+            return replace(row, state=ScheduleState.RETIRED, removed_at=at)
 
     async def restore(self, job_id: str, write: Write) -> ScheduleRow:
         """Bring back a job that was removed at most ten minutes ago.
@@ -220,13 +223,13 @@ class Jobs:
             UnknownName: no such job was removed.
             InvalidTransition: that was longer ago.
         """
-        row = await self.removed(job_id)
-        at = self._clock()
-        if row.removed_at is None or at - row.removed_at > UNDO:
-            raise InvalidTransition(f"job '{job_id}' was removed more than {UNDO.seconds // 60} minutes ago")
-        await write(schedules.set_state, SetState(job_id, ScheduleState.ACTIVE, at))
-        self._adopt(row)
-        return self._follow(_active(row, at))
+        async with self._turn:
+            row, at = await self.removed(job_id), self._clock()
+            if row.removed_at is None or at - row.removed_at > UNDO:
+                raise InvalidTransition(f"job '{job_id}' was removed more than {UNDO.seconds // 60} minutes ago")
+            await write(schedules.set_state, SetState(job_id, ScheduleState.ACTIVE, at))
+            self._adopt(row)
+            return self._follow(_active(row, at))
 
     async def removed(self, job_id: str) -> ScheduleRow:
         """Return a job that somebody removed.
@@ -268,14 +271,15 @@ class Jobs:
         """Resume jobs whose pause is over, for ever."""
         while True:
             self._woken.clear()
-            over = [row.id for row in self.rows.values() if row.paused_until and row.paused_until <= self._clock()]
-            for job_id in over:
+            now = self._clock()
+            for job_id in [row.id for row in self.rows.values() if row.paused_until and row.paused_until <= now]:
                 try:
                     await self.resume(job_id, self._writer.call)
+                    logger.info("job '%s' is active again: its pause is over", job_id)
+                except (UnknownName, InvalidTransition):
+                    continue  # somebody removed or resumed it in this moment
                 except StoreError as error:
                     logger.error("job '%s' cannot be resumed yet: %s", job_id, error)
-                else:
-                    logger.info("job '%s' is active again: its pause is over", job_id)
             try:
                 async with asyncio.timeout(self._rest_s()):
                     await self._woken.wait()
@@ -289,11 +293,7 @@ class Jobs:
 
 
 def _active(row: ScheduleRow, at: datetime) -> ScheduleRow:
+    due_at = max(at, row.last_due_at or at)
     return replace(
-        row,
-        state=ScheduleState.ACTIVE,
-        paused_until=None,
-        pause_reason=None,
-        removed_at=None,
-        last_due_at=max(at, row.last_due_at or at),
+        row, state=ScheduleState.ACTIVE, paused_until=None, pause_reason=None, removed_at=None, last_due_at=due_at
     )

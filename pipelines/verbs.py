@@ -22,7 +22,7 @@ from pipelines.model import (
     Verb,
 )
 from pipelines.policy import Decision, Policy
-from pipelines.store import audit, incidents, runs
+from pipelines.store import audit, incidents, outbox, runs
 from pipelines.store.audit import Audited, Repeated
 
 if TYPE_CHECKING:
@@ -223,6 +223,13 @@ class Verbs:
         entry = self._entry(asked, Verb.MUTE, incident.pipeline, detail={"acknowledged": incident_id})
         await self._write(entry)(incidents.acknowledge, (incident_id, asked.actor.name))
         self._scheduler.messages.alerts.wake()
+
+    async def redeliver(self, asked: Asked) -> int:
+        """Send all messages again that were refused for good, and at once what waits; return how many were refused."""
+        await self._allow(asked, Verb.REDELIVER, None, target=None)
+        queued: int = await self._write(self._entry(asked, Verb.REDELIVER, None))(outbox.redeliver, None)
+        self._scheduler.delivery.retry_now()
+        return queued
 
     # ------------------------------------------------------------ how
 

@@ -49,9 +49,9 @@ class Project:
     def settings(self, **given: Any) -> Settings:
         """The settings for this folder."""
         url = f"sqlite:///{self.folder / 'store.db'}"
-        return Settings(
-            _env_file=None, **{"pipelines_config": self.folder / "pipelines.yml", "scheduler_db_url": url} | given
-        )
+        config = self.folder / "pipelines.yml"
+        here: dict[str, Any] = {"_env_file": None, "pipelines_config": config, "scheduler_db_url": url}
+        return Settings(**here | given)
 
     def catalog(self, settings: Settings | None = None) -> Catalog:
         """The catalog of the pipelines file as it stands."""
@@ -60,7 +60,7 @@ class Project:
     def scheduler(self, *, clock: Callable[[], Any] | None = None, **given: Any) -> PipelineScheduler:
         """A scheduler in this process; use it as an async context manager."""
         settings = self.settings(**given)
-        more = {"clock": clock} if clock else {}
+        more: dict[str, Any] = {"clock": clock} if clock else {}
         return PipelineScheduler(settings, self.catalog(settings), env=self.env, **more)
 
     def registry(self) -> Registry:

@@ -11,6 +11,8 @@ import pipelines
 
 ROOT = Path(__file__).parent.parent
 ENGINE = ROOT / "pipelines"
+BOT = ROOT / "bot"
+DOOR = BOT / "door.py"
 
 ORDER = [
     "errors",
@@ -72,12 +74,94 @@ ORDER = [
 ]
 """A module may import only from those before it, and from its own package."""
 
+BOT_ORDER = [
+    "lengths",
+    "safe_text",
+    "texts",
+    "component_limits",
+    "limits",
+    "job_text",
+    "matching",
+    "addresses",
+    "refusals",
+    "permissions",
+    "guilds",
+    "rest",
+    "drafts",
+    "destination",
+    "discord_channel",
+    "webhook_channel",
+    "rows",
+    "tables",
+    "templates",
+    "packing",
+    "rendering",
+    "gathered",
+    "files",
+    "written_to",
+    "posts",
+    "sink",
+    "alert_parts",
+    "digest_message",
+    "alert_message",
+    "doctor",
+    "library_log",
+    "identifies",
+    "supervisor",
+    "registration",
+    "errors",
+    "asking",
+    "moments",
+    "job_keys",
+    "job_plan",
+    "offers",
+    "resolve",
+    "pressing",
+    "tree",
+    "client",
+    "pages",
+    "parameter_form",
+    "starting",
+    "plugin_commands",
+    "commands.logs",
+    "commands.run",
+    "commands.cancel",
+    "commands.history",
+    "commands.pause",
+    "commands.jobs",
+    "commands.remove",
+    "commands.schedule",
+    "commands.pipelines",
+    "commands.status",
+    "commands.whoami",
+    "commands.alert_buttons",
+    "card_pace",
+    "doubles",
+    "followed",
+    "card",
+    "card_end",
+    "card_facts",
+    "card_on_token",
+    "card_search",
+    "card_keeper",
+    "composition",
+    "face",
+    "door",
+    "registering",
+    "__main__",
+]
+"""The bot's own order. That of its imports at run time: to name a type, such as the client, any may be imported."""
+
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
 
 
 def modules() -> list[Path]:
     return sorted(ENGINE.rglob("*.py"))
+
+
+def bot_modules() -> list[Path]:
+    return sorted(path for path in BOT.rglob("*.py") if path.name != "__init__.py")
 
 
 def noun(path: Path) -> str:
@@ -117,7 +201,70 @@ def test_the_engine_knows_no_face(path):
     assert not roots & {"bot", "web", "discord", "fastapi"}
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def bot_noun(path: Path) -> str:
+    return ".".join(path.relative_to(BOT).with_suffix("").parts)
+
+
+def needed(path: Path) -> set[str]:
+    """The dotted names that a module imports when it runs; with `from x import y` that is x, or x.y where y is one."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree.body = [
+        node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+    ]
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = node.module in {"bot", "bot.commands"}
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} if inside else {node.module}
+    return found
+
+
+@pytest.mark.parametrize("path", bot_modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_bot_follows_its_order(path):
+    """A module of the bot imports only modules of the bot that stand before it in the bot's reading order."""
+    before = set(BOT_ORDER[: BOT_ORDER.index(bot_noun(path))])
+    assert {name.removeprefix("bot.") for name in needed(path) if name.startswith("bot.")} <= before
+
+
+@pytest.mark.parametrize("path", bot_modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_bot_uses_the_front_door(path):
+    """The bot imports the engine only as `from pipelines import …`, also where it names types."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert {name for name in modules if name.split(".")[0] == "pipelines"} <= {"pipelines"}
+
+
+def test_the_orders_name_what_is_there():
+    """Each order names every module once, and nothing that is gone."""
+    assert sorted(BOT_ORDER) == sorted(map(bot_noun, bot_modules()))
+    assert sorted(ORDER) == sorted({noun(path) for path in modules()} - {"__init__"})
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("*.py")) + sorted((ROOT / "plugins").rglob("*.py")), ids=lambda p: p.name
+)
+def test_only_the_bot_knows_discord(path):
+    """Neither the programs nor the shipped plugins import discord.py."""
+    assert not {name for name in needed(path) if name.split(".")[0] == "discord"}
+
+
+@pytest.mark.parametrize("path", [path for path in modules() + bot_modules() if path != DOOR], ids=lambda p: p.stem)
+def test_nothing_is_imported_late(path):
+    """Imports stand at the head of a module; the bot's door alone imports late, so that no token means no discord.py."""
+    late = [
+        (function.name, node.lineno)
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert [] == late
+
+
+@pytest.mark.parametrize("path", modules() + bot_modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_and_functions_stay_small(path):
     """No file is over 300 lines and no function over 60."""
     text = path.read_text(encoding="utf-8")

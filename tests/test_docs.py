@@ -8,14 +8,13 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import yaml
 from pydantic import BaseModel
 
 from pipelines.definition import (
+    FACES,
     Interval,
     Misfire,
     Monitoring,
@@ -24,7 +23,10 @@ from pipelines.definition import (
     ScheduleDefinition,
     SchedulerSection,
 )
+from pipelines.face_definition import AlertsSection, ChatRules, Digest, DiscordSection
 from pipelines.model import RunState
+from pipelines.parameters.declarations import KEYS
+from pipelines.policy import People, PolicySection
 from pipelines.schedule_definition import TIMES
 from pipelines.settings import Settings
 from pipelines.store import database
@@ -33,13 +35,6 @@ from tests.project import ROOT, Project
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 SHIPPED = yaml.safe_load((ROOT / "pipelines.yml").read_text(encoding="utf-8"))
-PAGES = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
-
-IGNORED = [".git", *(ROOT / ".gitignore").read_text(encoding="utf-8").split()]
-
-LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
-MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|Users|work)/\w")
-REGISTRY = re.compile(r"https?://[^\s\"']+/(?:simple|packages)/|--(?:extra-)?index-url|--find-links", re.IGNORECASE)
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -56,18 +51,6 @@ def commands(text: str) -> list[str]:
 def keys(*models: type[BaseModel]) -> set[str]:
     """The keys that sections of a pipelines file may have."""
     return {field.alias or name for model in models for name, field in model.model_fields.items()} - {"name"}
-
-
-def ours(folder: Path = ROOT) -> Iterator[Path]:
-    """The files of the project; what `.gitignore` names is not of it."""
-    for path in folder.iterdir():
-        inside = path.relative_to(ROOT)
-        if any(inside.match(pattern) for pattern in IGNORED):
-            continue
-        if path.is_dir():
-            yield from ours(path)
-        else:
-            yield path
 
 
 # ------------------------------------------------------------------ README
@@ -128,11 +111,35 @@ def test_the_readmes_table_has_every_key():
     assert keys(PipelineDefinition) == set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
 
 
-@pytest.mark.parametrize("section", [RetryPolicy, ScheduleDefinition, SchedulerSection, Misfire, Monitoring])
+def unnamed(section: type[BaseModel], text: str) -> list[str]:
+    """The keys of a section that a text does not name."""
+    return [key for key in sorted(keys(section)) if not re.search(rf"[`{{ ]{key}[`:,}}]", text)]
+
+
+@pytest.mark.parametrize("section", [RetryPolicy, ScheduleDefinition, SchedulerSection, Misfire, Monitoring, ChatRules])
 def test_the_readme_names_every_key_of_a_section(section):
-    """Each key of retry, schedule, misfire, scheduler and monitoring stands in the README's chapter on pipelines."""
-    chapter = README.partition("can say\n")[2].partition("\n## ")[0]
-    assert [] == [key for key in sorted(keys(section)) if not re.search(rf"[`{{ ]{key}[`:,}}]", chapter)]
+    """Each key of retry, schedule, misfire, scheduler, monitoring and a pipeline's chat stands in its chapter."""
+    assert [] == unnamed(section, README.partition("can say\n")[2].partition("\n## ")[0])
+
+
+@pytest.mark.parametrize("section", [PolicySection, People, AlertsSection, DiscordSection, Digest])
+def test_the_readme_names_every_key_about_people(section):
+    """Each key of the sections about people and chat stands in the README."""
+    assert [] == unnamed(section, README)
+
+
+def test_the_readme_names_every_key_of_a_parameter():
+    """What a declared parameter may have stands in the README."""
+    (told,) = re.findall(r"^A declared parameter (.*?)^$", README, re.MULTILINE | re.DOTALL)
+    assert [] == [key for key in KEYS if f"`{key}`" not in told and f"`{key}: " not in told]
+
+
+def test_the_readmes_table_has_every_command():
+    """The README's table leads to each slash command's section, of which another test says that they are all."""
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    told = re.findall(r"\[`/(\w+)`\]\(docs/commands\.md#(\w+)\)", README)
+    assert sorted(re.findall(r"^### /(\w+)$", page, re.MULTILINE)) == sorted(name for name, _ in told)
+    assert all(name == anchor for name, anchor in told)
 
 
 def test_the_readme_names_settings_that_exist():
@@ -162,7 +169,7 @@ def test_contributings_stages_run(project: Project):
 
 def test_contributings_test_passes(project: Project):
     """The test that CONTRIBUTING shows passes beside the stages that it shows."""
-    stages, example = blocks(CONTRIBUTING, "python")
+    stages, example, *_ = blocks(CONTRIBUTING, "python")
     project.plugin("shop", stages)
     (project.folder / "tests").mkdir()
     (project.folder / "tests" / "test_shop.py").write_text(example, encoding="utf-8")
@@ -215,6 +222,14 @@ def test_the_shipped_file_shows_every_option_of_the_scheduler():
     assert {str, dict} == {type(stage) for each in pipelines for stage in each["chain"]}
 
 
+def test_the_shipped_file_shows_the_sections_about_people():
+    """Policy, alerts and discord stand in the shipped file with each of their keys, some of them as remarks."""
+    text = (ROOT / "pipelines.yml").read_text(encoding="utf-8")
+    for name, section in FACES.items():
+        (part,) = re.findall(rf"^{name}:.*?(?=^\S+:|^# Keys)", text, re.MULTILINE | re.DOTALL)
+        assert [] == [key for key in sorted(keys(section)) if not re.search(rf"^[# ] {key}:", part, re.MULTILINE)]
+
+
 def _mappings(value: object) -> list[dict[str, object]]:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return [each for part in inner for each in _mappings(part)] + ([value] if isinstance(value, dict) else [])
@@ -223,23 +238,3 @@ def _mappings(value: object) -> list[dict[str, object]]:
 def test_the_kinds_of_time_are_named():
     """The README names each kind of schedule."""
     assert [] == [kind for kind in TIMES if f"{{{kind}: " not in README]
-
-
-# ---------------------------------------------------------------- all files
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_links_lead_somewhere(page):
-    """Each relative link of a document leads to a file that is there."""
-    targets = [target for target in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in target]
-    assert [] == [target for target in targets if not (page.parent / target).exists()]
-
-
-def test_no_file_knows_a_machine_or_a_registry():
-    """No file of the project holds a path of somebody's machine or the address of a package registry."""
-    found = []
-    for path in ours():
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if path != Path(__file__) and (MACHINE_PATH.search(text) or REGISTRY.search(text)):
-            found.append(path.relative_to(ROOT).as_posix())
-    assert [] == found

@@ -60,7 +60,7 @@ def test_defaults():
 WRONG = {
     "type": ({"type": "txt"}, ("p", "type"), "there is no type 'txt'; did you mean 'text'?"),
     "key": ({"type": "int", "defalt": 3}, ("p", "defalt"), "unknown key 'defalt'; did you mean 'default'?"),
-    "default": ({"type": "int", "default": "x"}, ("p", "default"), "found 'x' (text); expected a whole number"),
+    "default": ({"type": "int", "default": "x"}, ("p", "default"), "found 'x'; expected a whole number"),
     "no choice": ({"type": "text", "choices": ["eu"], "default": "us"}, ("p", "default"), "expected 'eu'"),
     "outside": ({"type": "int", "max": 3, "default": 4}, ("p", "default"), "expected a whole number to 3"),
     "bounds": ({"type": "int", "min": 5, "max": 3}, ("p", "min"), "min is above max: 5 > 3"),
@@ -70,7 +70,7 @@ WRONG = {
     "int longest": ({"type": "int", "longest": 3}, ("p", "longest"), "longest is for text, not for int"),
     "too long": ({"type": "text", "longest": 3, "default": "long"}, ("p", "default"), "text of at most 3 characters"),
     "choices": ({"type": "text", "choices": []}, ("p", "choices"), "found an empty list"),
-    "choice": ({"type": "int", "choices": [1, "x"]}, ("p", "choices", 1), "found 'x' (text)"),
+    "choice": ({"type": "int", "choices": [1, "x"]}, ("p", "choices", 1), "found 'x'"),
     "required": ({"type": "int", "required": "maybe"}, ("p", "required"), "expected true or false"),
     "both": ({"type": "int", "required": True, "default": 3}, ("p", "required"), "leave one of the two out"),
     "description": ({"type": "int", "description": 3}, ("p", "description"), "expected text"),
@@ -96,7 +96,7 @@ def test_wrong_declarations(name):
         ("int", 3, 3),
         ("number", "1.5e3", 1500.0),
         ("number", ".5", 0.5),
-        ("number", 3, 3.0),
+        ("number", 3, 3),
         ("flag", "Yes", True),
         ("flag", "off", False),
         ("flag", True, True),
@@ -138,12 +138,33 @@ def test_all_problems_at_once():
     """Unknown names, wrong values and missing ones are told together, with the nearest that is valid."""
     assert (
         "there is no parameter 'regoin'; did you mean 'region'?",
-        "parameter 'wait': found '2h' (text); expected a duration such as 90s, 5m or 1h30m to 3,600 seconds",
+        "parameter 'wait': found '2h'; expected a duration such as 90s, 5m or 1h30m to 3,600 seconds",
         "the parameter 'pages' is missing: a whole number from 1 to 10",
     ) == refused(DECLARED, {"regoin": "eu", "wait": "2h"})
-    assert ("parameter 'region': found 'uss' (text); expected 'eu' or 'us'; did you mean 'us'?",) == refused(
+    assert ("parameter 'region': found 'uss'; expected 'eu' or 'us'; did you mean 'us'?",) == refused(
         DECLARED, {"region": "uss", "pages": 3}
     )
+
+
+def test_the_pipeline_is_named_once():
+    """Of several problems each has a line of its own below the pipeline's name; a single one stands beside it."""
+    for values, told in (
+        ({"n": "x"}, "pipeline 'prices': parameter 'n': found 'x'; expected a number"),
+        (
+            {"n": "x", "m": ""},
+            "pipeline 'prices':\nparameter 'n': found 'x'; expected a number\nthere is no parameter 'm'; known are: n",
+        ),
+    ):
+        with pytest.raises(BadParameter) as caught:
+            parameters.check({"n": {"type": "number"}}, values, pipeline="prices")
+        assert told == str(caught.value)
+
+
+@pytest.mark.parametrize(("typed", "number"), [("3", "3"), (10, "10"), ("-2", "-2"), ("2.5", "2.5"), ("3.0", "3.0")])
+def test_a_whole_number_stays_whole(typed, number):
+    """A number without a fraction is an int, also as a default."""
+    declared = {"n": {"type": "number", "default": typed}}
+    assert number == str(parameters.check(declared, {"n": typed})["n"]) == str(parameters.defaults(declared)["n"])
 
 
 PLAIN = {"count": 3, "ratio": 0.5, "on": True, "name": "x", "nothing": None, "limits": {"a": 1}}
@@ -159,8 +180,8 @@ def test_plain_defaults_set_the_type():
 
 def test_plain_defaults_refuse():
     """Text that cannot be of that type is refused; so are names that are not there."""
-    assert ("parameter 'count': found 'x' (text); expected a whole number",) == refused(PLAIN, {"count": "x"})
-    assert ("parameter 'limits': found 'x' (text); expected a mapping",) == refused(PLAIN, {"limits": "x"})
+    assert ("parameter 'count': found 'x'; expected a whole number",) == refused(PLAIN, {"count": "x"})
+    assert ("parameter 'limits': found 'x'; expected a mapping",) == refused(PLAIN, {"limits": "x"})
     (problem,) = refused(PLAIN, {"zzz": "1"})
     assert "there is no parameter 'zzz'; known are: count, ratio, on" in problem
 
@@ -301,7 +322,7 @@ def test_a_schedules_parameters_are_read(folder):
 BAD_FILES = {
     "declaration": (
         one("params:\n  n:\n    type: int\n    default: x\nchain: [mine.Save]"),
-        (6, "pipelines.p.params.n.default", "found 'x' (text); expected a whole number"),
+        (6, "pipelines.p.params.n.default", "found 'x'; expected a whole number"),
     ),
     "type": (
         one("params:\n  n: {type: txt}\nschedule: '@daily'\nchain: [mine.Save]"),

@@ -11,6 +11,9 @@ import pytest
 
 from pipelines.errors import AlreadyAsked, BadSchedule, Denied, InvalidTransition, UnknownName
 from pipelines.model import Actor, Asked, RunState, ScheduleState
+from pipelines.store import deliveries, outbox
+from pipelines.store.deliveries import Bury, Take
+from pipelines.store.outbox import Post
 from pipelines.verbs import Verbs
 
 ADMIN = Actor("discord:1", "ann", 1, manages=True)
@@ -222,6 +225,21 @@ async def test_a_job_for_one_instant_is_gone_once_that_has_come(yaml):
         await scheduler.wait(run.id)
     async with running(yaml, clock) as (scheduler, _):
         assert "once" not in scheduler.jobs.rows
+
+
+async def test_an_admin_has_refused_messages_sent_again(yaml):
+    """They are queued again, with one audit row; who is no admin is refused and recorded."""
+    async with running(yaml) as (scheduler, verbs):
+        await scheduler.writer.call(outbox.post, Post("box:1", "message", "k", {}, scheduler.clock()))
+        parcel = await scheduler.writer.call(deliveries.claim, Take("box:1", scheduler.clock()))
+        await scheduler.writer.call(deliveries.bury, Bury(parcel.id, "no"))
+        with pytest.raises(Denied, match="admin"):
+            await verbs.redeliver(by(OPERATOR))
+        assert 1 == len(await scheduler.reads.undeliverable())
+        assert 1 == await verbs.redeliver(by(ADMIN))
+        assert [] == await scheduler.reads.undeliverable()
+        rows = await scheduler.reads.audit()
+    assert [("redeliver", True), ("redeliver", False)] == [(row.verb, row.allowed) for row in rows]
 
 
 async def test_resuming_what_is_not_paused_is_told(yaml):

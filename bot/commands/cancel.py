@@ -91,7 +91,7 @@ async def confirm(interaction: discord.Interaction[Pipecall], run: Run) -> None:
     await check(interaction, Verb.CANCEL, run.pipeline)
     if run.state.final:
         raise UserError(over(run))
-    since = f"running since {texts.ago(run.started_at)}" if run.started_at else f"queued {texts.ago(run.queued_at)}"
+    since = f"started {texts.ago(run.started_at)}" if run.started_at else f"queued {texts.ago(run.queued_at)}"
     text = f"Cancel run **#{run.id}** of **{inline_cut(run.pipeline, LONGEST_NAME)}**, {since}?"
     async with Answer(interaction) as answer:
         await answer.send(text, view=Question(interaction, run))

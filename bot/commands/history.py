@@ -144,7 +144,7 @@ def sparkline(durations_s: Sequence[float]) -> str:
 def _buttons(wanted: Wanted, pages: int) -> Iterator[HistoryButton]:
     if wanted.page > 0:
         yield HistoryButton.to(replace(wanted, page=wanted.page - 1), "‹ newer")
-    yield HistoryButton.to(wanted, f"🔄 {wanted.page + 1}/{pages}")
+    yield HistoryButton.to(wanted, f"↻ {wanted.page + 1}/{pages}")
     if wanted.page + 1 < pages:
         yield HistoryButton.to(replace(wanted, page=wanted.page + 1), "older ›")
 

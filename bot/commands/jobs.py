@@ -124,8 +124,8 @@ def _row(view: JobView) -> str:
     of = f" · {inline_cut(row.pipeline, 40)}" if row.pipeline != row.id else ""
     return "\n".join(
         [
-            f"{_emoji(view)} **{inline_cut(row.id, 50)}**{of}",
-            f"{inline_cut(row.words, 70)} ({inline_cut(row.timezone, 40)}){_last(view)}",
+            f"{_emoji(view)} **{inline_cut(row.id, 50)}**{of}{_last(view)}",
+            f"{inline_cut(row.words, 70)} ({inline_cut(row.timezone, 40)})",
             f"-# {_stands(view)} · {_source(row)}",
         ]
     )

@@ -11,7 +11,7 @@ import discord
 from discord import app_commands, ui
 
 from bot import job_text, moments, resolve, texts
-from bot.asking import Answer, actor_of, asked, check
+from bot.asking import Answer, actor_of, asked, check, record_denial, wrong_channel
 from bot.errors import UserError
 from bot.job_keys import KEY, job_of, key_of
 from bot.offers import ALL
@@ -155,12 +155,13 @@ async def changeable(interaction: discord.Interaction[Pipecall], verb: Verb) -> 
     await check(interaction, verb)
     if bot.verbs.may(actor, verb).role is not Role.ADMIN:
         missing = "only admins may do that to every job at once; name one job"
-        await bot.verbs.deny(asked(interaction), verb, ALL, missing)
+        await record_denial(interaction, verb, ALL, missing)
         raise Denied(verb.value, "every job", missing)
     state = ScheduleState.ACTIVE if verb is Verb.PAUSE else ScheduleState.PAUSED
     jobs = [view for view in bot.overview.jobs() if view.row.state is state]
     may = bot.verbs.within(actor, verb, {view.row.pipeline for view in jobs})
-    return [view for view in jobs if view.row.pipeline in may]
+    here = {pipeline for pipeline in may if not wrong_channel(interaction, pipeline)}
+    return [view for view in jobs if view.row.pipeline in here]
 
 
 async def _every(

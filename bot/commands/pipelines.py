@@ -138,7 +138,7 @@ def _last(view: PipelineView) -> str:
     goes_on = f" · running #{view.running[-1]}" if view.running else ""
     queued = f" · {view.queued} queued" if view.queued else ""
     if view.last is None:
-        return f"{goes_on}{queued} · not run yet"
+        return f"{goes_on}{queued}" or " · not run yet"
     when = view.last.ended_at or view.last.queued_at
     return f"{goes_on}{queued} · {texts.look(view.last.state).word} {texts.ago(when)}"
 

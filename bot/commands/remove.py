@@ -19,7 +19,7 @@ from bot.lengths import cut
 from bot.offers import FILE
 from bot.pressing import Flow, Pressable
 from bot.safe_text import inline_cut, plain
-from pipelines import JobView, ScheduleRow, ScheduleState, Verb
+from pipelines import JobView, ScheduleRow, ScheduleState, UnknownName, Verb
 
 if TYPE_CHECKING:
     from bot.client import Pipecall
@@ -51,10 +51,21 @@ class UndoButton(Pressable, template=rf"p1:undo:{KEY}"):
     async def pressed(self, interaction: discord.Interaction[Pipecall]) -> None:
         """Bring it back, in the open."""
         async with Answer(interaction, ephemeral=False) as answer:
-            row = await interaction.client.verbs.restore(asked(interaction), self.key)
+            try:
+                row = await self._restored(interaction)
+            except UnknownName:
+                there = interaction.client.overview.job(self.key) is not None
+                what = "is there already." if there else "cannot be brought back any more."
+                raise UserError(f"**{job_text.name(self.key)}** {what}") from None
             await answer.send(
                 f"↩️ <@{interaction.user.id}> brought back {job_text.titled(row)}; {job_text.due(row)}.", view=made(row)
             )
+
+    async def _restored(self, interaction: discord.Interaction[Pipecall]) -> ScheduleRow:
+        bot = interaction.client
+        removed = await bot.scheduler.jobs.removed(self.key)
+        await check(interaction, Verb.SCHEDULE, removed.pipeline)
+        return await bot.verbs.restore(asked(interaction), removed.id)
 
 
 class Question(Flow):
@@ -72,10 +83,13 @@ class Question(Flow):
         self.stop()
         view = interaction.client.overview.job(self.row.id)
         if view is None or (view.row.spec, view.row.created_at) != (self.row.spec, self.row.created_at):
-            raise UserError(f"**{job_text.name(self.row.id)}** was changed or removed meanwhile.", "Look at it again.")
+            raise self._changed()
         await check(interaction, Verb.REMOVE, view.row.pipeline, view.row.actor_id)
         async with Answer(interaction, ephemeral=False) as answer:
-            row = await interaction.client.verbs.remove(asked(interaction), view.row.id)
+            try:
+                row = await interaction.client.verbs.remove(asked(interaction), view.row.id)
+            except UnknownName:
+                raise self._changed() from None
             undo = ui.View(timeout=None)
             undo.add_item(UndoButton(key_of(row.id)))
             await answer.send(
@@ -88,6 +102,9 @@ class Question(Flow):
         """Leave it alone."""
         await self.close("Nothing changed; the job stays.", interaction)
 
+    def _changed(self) -> UserError:
+        return UserError(f"**{job_text.name(self.row.id)}** was changed or removed meanwhile.", "Look at it again.")
+
     async def on_error(self, interaction: discord.Interaction[Any], error: Exception, _item: ui.Item[Any], /) -> None:
         """Answer what went wrong, and take the buttons away."""
         await explain(interaction, error)
@@ -97,15 +114,19 @@ class Question(Flow):
 async def confirm(interaction: discord.Interaction[Pipecall], view: JobView) -> None:
     """Ask the one who wants to remove a job whether that is meant; nothing changes before they say so.
 
+    Of a job of the pipelines file anybody who may see it is told that it is taken out of the file.
+
     Raises:
         Denied: they may not.
     """
     row = view.row
+    if row.source == FILE:
+        await check(interaction, Verb.VIEW, row.pipeline)
+        async with Answer(interaction) as answer:
+            await answer.send(**_stands_in_file(interaction.client, row))
+        return
     await check(interaction, Verb.REMOVE, row.pipeline, row.actor_id)
     async with Answer(interaction) as answer:
-        if row.source == FILE:
-            await answer.send(**_stands_in_file(interaction.client, row))
-            return
         due = f" Next run {texts.ago(row.next_due_at)}." if row.next_due_at else ""
         stats = await interaction.client.reads.stats(row.pipeline)
         count = sum(each.executed + each.skipped + each.missed for each in stats)

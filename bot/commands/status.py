@@ -1,4 +1,7 @@
-"""`/status`: on one screen whether all is well, what goes on, what fails, what is due, and what waits to be told."""
+"""`/status`: on one screen whether all is well, what goes on, what fails, what is due, and what waits to be told.
+
+Admins have a button there that sends again what was refused for good.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,15 @@ import heapq
 import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import discord
 import psutil
 from discord import ui
 
-from bot import texts
-from bot.asking import Answer, actor_of, check
+from bot import job_text, texts
+from bot.asking import Answer, actor_of, asked, check
+from bot.pressing import Pressable
 from bot.safe_text import inline_cut
 from pipelines import JobView, PipelineView, Run, RunState, Verb
 
@@ -27,13 +31,30 @@ LOOKED_AT = 100
 """So many messages that were refused are counted; more are not worth knowing exactly."""
 
 
+class RedeliverButton(Pressable, template=r"p1:redeliver:all"):
+    """Sends all messages again that were refused for good."""
+
+    def __init__(self) -> None:
+        """Make the button."""
+        super().__init__(ui.Button(label="Send again", custom_id="p1:redeliver:all"))
+
+    async def pressed(self, interaction: discord.Interaction[Pipecall]) -> None:
+        """Send them, and tell everybody."""
+        async with Answer(interaction, ephemeral=False) as answer:
+            count = await interaction.client.verbs.redeliver(asked(interaction))
+            what = job_text.several(count, "refused message")
+            await answer.send(f"📨 <@{interaction.user.id}> had {what} sent again.")
+
+
 def add(bot: Pipecall) -> None:
-    """Add the command."""
+    """Add the command and its button."""
 
     @bot.tree.command(description="Is all well? What runs, what fails, what is due next")
     async def status(interaction: discord.Interaction[Pipecall]) -> None:
         async with Answer(interaction) as answer:
             await answer.send(view=await screen(interaction))
+
+    bot.add_dynamic_items(RedeliverButton)
 
 
 async def screen(interaction: discord.Interaction[Pipecall]) -> ui.LayoutView:
@@ -50,6 +71,7 @@ async def screen(interaction: discord.Interaction[Pipecall]) -> ui.LayoutView:
     runs = [run for run in bot.overview.live_runs() if run.pipeline in seen]
     jobs = [view for view in bot.overview.jobs() if view.row.pipeline in seen and view.row.next_due_at is not None]
     failing = [view for view in bot.overview.pipelines() if view.failing and view.name in seen]
+    refused = [each.error for each in await bot.reads.undeliverable(LOOKED_AT)]
     blocks = [
         _health(
             health.status, health.complaints, f"{health.running} of {health.slots} running, {health.queued} queued"
@@ -57,12 +79,15 @@ async def screen(interaction: discord.Interaction[Pipecall]) -> ui.LayoutView:
         _runs(runs),
         _failing(failing, bot.mention("jobs", interaction.guild_id)),
         _due(jobs),
-        await _messages(bot),
+        _messages(bot, refused),
         _self(bot),
     ]
-    colour = texts.RED if failing else texts.YELLOW if health.complaints else texts.GREEN
+    colour = texts.YELLOW if failing or health.complaints else texts.GREEN
+    parts: list[ui.Item[Any]] = [ui.TextDisplay(block) for block in blocks]
+    if refused and bot.verbs.may(actor, Verb.REDELIVER).allowed:
+        parts.append(ui.ActionRow(RedeliverButton()))
     layout = ui.LayoutView(timeout=None)
-    layout.add_item(ui.Container(*(ui.TextDisplay(block) for block in blocks), accent_colour=colour))
+    layout.add_item(ui.Container(*parts, accent_colour=colour))
     return layout
 
 
@@ -99,22 +124,18 @@ def _due(jobs: Sequence[JobView]) -> str:
     return _block("Next", lines, len(jobs), "no job is due")
 
 
-async def _messages(bot: Pipecall) -> str:
-    """Say which messages wait and which were refused for good."""
+def _messages(bot: Pipecall, refused: Sequence[str | None]) -> str:
+    """Say which messages wait, and how many were `refused` for good: the reasons, newest first."""
     waiting = [each for each in bot.scheduler.delivery.status() if each.waiting]
-    dead = await bot.reads.undeliverable(LOOKED_AT)
     lines = [
         f"📨 {each.waiting:,} for {_target(each.target)}: {inline_cut(each.state, 160)}" for each in waiting[:SHOWN]
     ]
-    if dead:
+    if refused:
         lines.append(
-            f"💀 {len(dead)}{'+' if len(dead) == 100 else ''} refused for good; the last: {_refused(dead[0].error)}"
+            f"💀 {len(refused)}{'+' if len(refused) == LOOKED_AT else ''} refused for good; "
+            f"the last: {inline_cut(refused[0] or 'no reason is known', 120)}"
         )
-    return _block("Messages", lines, len(waiting) + bool(dead), "none waits")
-
-
-def _waiting(count: int, target: str, state: str) -> str:
-    return f"📨 {count:,} for {_target(target)}: {inline_cut(state, 100)}"
+    return _block("Messages", lines, len(waiting) + bool(refused), "none waits")
 
 
 def _target(target: str) -> str:
@@ -122,14 +143,10 @@ def _target(target: str) -> str:
     return f"<#{address}>" if kind == "discord" and address.isdigit() else inline_cut(target, NAME)
 
 
-def _refused(error: str | None) -> str:
-    return inline_cut(error or "no reason is known", 120)
-
-
 def _self(bot: Pipecall) -> str:
     latency = f", {bot.latency * 1000:.0f} ms away" if math.isfinite(bot.latency) else ""
     since = datetime.fromtimestamp(psutil.Process().create_time(), UTC)
-    return f"-# Bot {'connected' if bot.up else 'reconnecting'}{latency} · service started {texts.ago(since)}"
+    return f"-# Bot {'connected' if bot.up else 'connecting'}{latency} · service started {texts.ago(since)}"
 
 
 def _block(title: str, lines: Iterable[str], total: int, nothing: str) -> str:

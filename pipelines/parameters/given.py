@@ -10,9 +10,9 @@ from typing import Any, Protocol
 from pipelines.errors import BadParameter
 from pipelines.model import JSON
 from pipelines.parameters.declarations import declared, defaults
-from pipelines.parameters.parameter import LONGEST, Parameter
+from pipelines.parameters.parameter import LONGEST, Parameter, named
 from pipelines.schedule_definition import ScheduleDefinition
-from pipelines.wording import found, quoted, suggestion
+from pipelines.wording import quoted, suggestion
 
 _PLAIN_TYPES = MappingProxyType({bool: "flag", int: "int", float: "number", str: "text"})
 _PAIR = re.compile(
@@ -82,7 +82,7 @@ def check(params: Mapping[str, Any], given: Mapping[str, Any], *, pipeline: str 
     if problems and not params:
         problems = [f"it takes no parameters; leave out {', '.join(map(quoted, given))}"]
     if problems:
-        raise BadParameter([f"pipeline {quoted(pipeline)}: {each}" if pipeline else each for each in problems])
+        raise BadParameter(problems, pipeline=pipeline)
     known = declared(params)
     return {name: _value(name, value, known, params) for name, value in given.items()}
 
@@ -131,4 +131,4 @@ def _value(name: str, value: Any, known: Mapping[str, Parameter], params: Mappin
     if plain is None or type(value) is type(plain):
         result: JSON = value
         return result
-    raise ValueError(f"found {found(value)}; expected a {'mapping' if isinstance(plain, dict) else 'list'}")
+    raise ValueError(f"found {named(value)}; expected a {'mapping' if isinstance(plain, dict) else 'list'}")

@@ -71,7 +71,7 @@ class Parameter:
                 and (close := nearest(value, [str(each) for each in self.choices]))
             ):
                 hint = f"; did you mean {quoted(close)}?"
-            raise ValueError(f"found {found(value)}; expected {self.expected}{hint}")
+            raise ValueError(f"found {named(value)}; expected {self.expected}{hint}")
         return result
 
     @property
@@ -96,6 +96,11 @@ class Parameter:
         return (self.lowest is None or value >= self.lowest) and (self.highest is None or value <= self.highest)
 
 
+def named(value: Any) -> str:
+    """Name a value that was given; not that it is text, since all that people type is."""
+    return quoted(value) if isinstance(value, str) else found(value)
+
+
 def _text(value: Any) -> JSON:
     return value if isinstance(value, str) else None
 
@@ -107,10 +112,12 @@ def _int(value: Any) -> JSON:
 
 
 def _number(value: Any) -> JSON:
+    """Read a number; a whole one stays whole."""
+    whole = _int(value)
+    if whole is not None:
+        return whole
     if isinstance(value, str) and len(value) < 50 and _NUMBER.fullmatch(value.strip()):
         value = float(value)
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
-        return float(value)
     return value if isinstance(value, float) and isfinite(value) else None
 
 

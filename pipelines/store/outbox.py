@@ -109,7 +109,7 @@ _COUNTS = select(outbox.c.state, func.count()).group_by(outbox.c.state)
 
 _REDELIVER = (
     update(outbox)
-    .where(outbox.c.id == bindparam("of"), outbox.c.state.in_([PostState.DEAD.value, PostState.EXPIRED.value]))
+    .where(literal_column(DEAD))
     .values(
         state=PostState.QUEUED.value,
         attempts=0,
@@ -142,9 +142,9 @@ def post(conn: Connection, posts: Sequence[Post]) -> list[bool]:
     return [_post(conn, each) for each in posts]
 
 
-def redeliver(conn: Connection, ids: Sequence[int]) -> list[bool]:
-    """Queue dead or expired messages again, for ever this time; False for one that is neither."""
-    return [conn.execute(_REDELIVER, {"of": each}).rowcount == 1 for each in ids]
+def redeliver(conn: Connection, wishes: Sequence[None]) -> list[int]:
+    """Queue all messages again that were refused for good, for ever this time; return how many those are."""
+    return [conn.execute(_REDELIVER).rowcount for _ in wishes]
 
 
 def waiting(conn: Connection) -> dict[str, int]:

@@ -61,7 +61,7 @@ def test_a_running_card():
         "▶ Extract · 1,204 out · 3.1 s",
         "▶ Clean · 1,204 in, 700 out · 1.0 s",
         "◻ Save",
-        "▓▓▓▓▓▓░░░░ 61% page 61 of 100",
+        "▓▓▓▓▓▓░░░░ 61% · page 61 of 100",
     ]
     assert ["p1:cancel:812", "p1:log:812"] == buttons(facts)
 

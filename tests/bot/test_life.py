@@ -9,10 +9,13 @@ import discord
 import pytest
 
 from bot import library_log
+from bot.door import discord_face
 from bot.face import DiscordFace
 from bot.guilds import yaml_of_guilds
 from bot.library_log import Discreet
-from pipelines import PipelineScheduler
+from pipelines import PipelineScheduler, Post
+from pipelines.model import utcnow
+from pipelines.store import outbox
 from tests.bot import chat_plugin
 from tests.bot.conftest import place, running, settled
 
@@ -31,17 +34,48 @@ async def test_the_bot_connects_and_registers(project, fake):
         assert len(here.bot.tree.get_commands()) == len(fake.commands(here.guild))
 
 
-async def test_without_a_token_the_service_runs_without_a_bot(project):
-    """Nothing connects, the state says what to set, and the channel that is missing has its reason."""
+async def test_without_a_token_the_service_runs_without_a_bot(project, caplog):
+    """Nothing connects, the log says what to set, and the channel that is missing has its reason."""
+    caplog.set_level("INFO")
     settings = project.settings()
-    face = DiscordFace(settings, {})
+    face = discord_face(settings, {})
     assert ["webhook"] == list(face.channels())
     assert "DISCORD_TOKEN" in face.absent()["discord"]
     async with PipelineScheduler(settings, project.catalog(settings), channels=face.channels()) as scheduler:
         await scheduler.start()
         await face.start(scheduler)
-        assert face.state().startswith("off: no token; set DISCORD_TOKEN")
+        assert "Discord is off: no token; set DISCORD_TOKEN" in caplog.text
+        await face.leave()
         await face.stop()
+
+
+def test_without_a_token_discord_py_is_not_loaded(project):
+    """Who does not use Discord neither waits for it nor gives it memory: the service's own modules do without."""
+    project.write("pipelines: {}")
+    script = project.folder / "look.py"
+    script.write_text(
+        "import sys\n"
+        "from bot.door import discord_face\n"
+        "from pipelines.service import read_settings, serve\n"
+        "discord_face(read_settings(), {}).channels()\n"
+        "assert 'discord' not in sys.modules, sorted(sys.modules)\n"
+    )
+    done = project.run(str(script))
+    assert 0 == done.returncode, done.stderr
+
+
+async def test_without_a_token_messages_leave_through_webhooks(project, fake):
+    """The first one loads what it needs."""
+    place(fake)
+    hook = fake.webhook(fake.channel("hooked"))
+    settings = project.settings(discord_api_base=fake.api_base)
+    face = discord_face(settings, {"SHOP_HOOK": hook.url})
+    post = Post("webhook:SHOP_HOOK", "message", "once", {"payload": {"content": "hello"}}, utcnow())
+    async with PipelineScheduler(settings, project.catalog(settings), channels=face.channels()) as scheduler:
+        await scheduler.start()
+        await scheduler.writer.call(outbox.post, post)
+        assert not await scheduler.flush(5)
+    assert ["hello"] == [message.content for message in fake.messages(hook.channel)]
 
 
 async def test_a_rejected_token_leaves_the_pipelines_alone(project, fake):
@@ -234,6 +268,18 @@ def test_voice_is_nobodys_concern():
     lines = ["PyNaCl is not installed, voice will NOT be supported", "logging in"]
     kept = [Discreet(str).filter(logging.LogRecord("discord.client", 30, "", 0, line, (), None)) for line in lines]
     assert [False, True] == kept
+
+
+def test_a_lost_connection_is_a_line():
+    """That the library tries again to connect is a warning that names the error, without a traceback."""
+    try:
+        raise ConnectionResetError("by peer")
+    except ConnectionResetError as error:
+        exc_info = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("discord.client", 40, "", 0, "Attempting a reconnect in %.2fs", (1.5,), exc_info)
+    Discreet(str).filter(record)
+    line = "no connection to Discord (ConnectionResetError). Attempting a reconnect in 1.50s"
+    assert ("WARNING", line) == (record.levelname, logging.Formatter().format(record))
 
 
 def test_the_librarys_tracebacks_hide_secrets():

@@ -8,7 +8,7 @@ import pytest
 
 from bot.job_keys import key_of
 from pipelines import ScheduleState
-from tests.bot.conftest import running
+from tests.bot.conftest import place, running
 from tests.bot.job_shop import labelled, pressed, said, stamps, write
 
 
@@ -152,3 +152,16 @@ async def test_a_job_with_a_long_id_is_paused_and_resumed(here):
     back = await pressed(here, here.olga, told, "p1:resume:~")
     assert "resumed" in back.text
     assert labelled(back, "Pause").startswith("p1:pause:~")
+
+
+async def test_all_keeps_to_the_channels_of_each_pipeline(project, fake):
+    """Jobs of a pipeline that may not be used here are not among all of them."""
+    place(fake)
+    lab = fake.channel("lab")
+    kept = f"executor: inline\n    chain: [mine.one]\n    schedule: '0 5 * * *'\n    discord: {{channels: [{lab.id}]}}"
+    write(project, f"  kept:\n    {kept}\n")
+    async with running(project, fake) as here:
+        for channel, count in ((here.channel, 3), (lab, 4)):
+            opened = await fake.command(here.ann, "pause", job="all", channel=channel)
+            await opened.answered()
+            assert f"I understand: {count} jobs stop" in str(opened.modal)

@@ -139,3 +139,23 @@ async def test_sync_leaves_a_running_service_alone(written, fake):
     async with running(written, fake) as here:
         with pytest.raises(StoreError):
             await registering.register(here.scheduler.settings, here.scheduler.catalog, {})
+
+
+CHANGING = {"run", "cancel", "schedule", "remove", "pause", "resume"}
+
+
+async def test_without_operators_changes_are_shown_to_managers_only(written, fake):
+    """Where only who manages the server may change anything, others do not even see the commands for it."""
+    path = written.folder / "pipelines.yml"
+    text = path.read_text()
+    path.write_text(text + "\npolicy: {}\n")
+    async with running(written, fake) as here:
+        assert CHANGING == hidden(fake.commands(here.guild))
+    path.write_text(text + "\npolicy: {operator: {users: [1]}}\n")
+    async with running(written, fake) as here:
+        assert set() == hidden(fake.commands(here.guild))
+
+
+def hidden(commands):
+    """The names of the commands that Discord shows to managers of the server alone."""
+    return {command["name"] for command in commands if command["default_member_permissions"] == "32"}

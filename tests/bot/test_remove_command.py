@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines import ScheduleState
-from tests.bot.conftest import running
+from tests.bot.conftest import place, running
 from tests.bot.job_shop import labelled, pressed, said, scheduled, write
 
 
@@ -71,6 +71,8 @@ async def test_jobs_of_the_file_stay(here):
     assert told.ephemeral
     assert "`pipelines.yml`" in told.text.replace("\\", "")
     assert ["p1:pause:prices"] == told.custom_ids
+    for other in (here.olga, here.vic):
+        assert told.text == (await said(here, other, "remove", job="prices")).text
     await pressed(here, here.ann, told, "p1:pause:prices")
     assert ScheduleState.PAUSED is here.scheduler.jobs.rows["prices"].state
     assert "paused meanwhile" in (await said(here, here.ann, "remove", job="prices")).text
@@ -108,3 +110,19 @@ async def test_who_may_not_schedule_cannot_undo(here):
     told = await pressed(here, here.olga, question, labelled(question, "Remove early"))
     assert "operator" in (await pressed(here, here.vic, told, "p1:undo:early")).text
     assert "early" not in here.scheduler.jobs.rows
+
+
+async def test_undo_keeps_to_the_channels_of_the_pipeline(project, fake):
+    """Where a pipeline may not be used, nobody brings its job back; that is recorded."""
+    _, ops, *_ = place(fake)
+    lab = fake.channel("lab")
+    write(project, f"  kept:\n    chain: [mine.one]\n    discord: {{channels: [{lab.id}]}}\n")
+    async with running(project, fake) as here:
+        here.channel = lab
+        await scheduled(here, here.ann, pipeline="kept", name="late")
+        question = await said(here, here.ann, "remove", job="late")
+        told = await pressed(here, here.ann, question, labelled(question, "Remove late"))
+        told.channel = here.channel = ops
+        assert f"it may be used in <#{lab.id}> only" in (await pressed(here, here.ann, told, "p1:undo:late")).text
+        (entry, *_) = await here.scheduler.reads.audit()
+    assert ("schedule", "kept", False) == (entry.verb, entry.target, entry.allowed)

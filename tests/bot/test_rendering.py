@@ -252,7 +252,7 @@ def test_columns_read_values(columns, expected):
         ("**{title}** costs {price:.2f}", r"**\*tea\*** costs 4.50"),
         ("[{title}]({link})", r"[\*tea\*](https://example.org/a_%28b%29)"),
         ("<{link}>", "<https://example.org/a_%28b%29>"),
-        ("{link}", "https:\u200b//example.org/a\\_\\(b\\)"),
+        ("{link}", "https:\u200b//example.org/a\\_(b)"),
         ("[x]({title})", "[x]()"),
         ("<https://example.org/{title}?q={price}>", "<https://example.org/%2Atea%2A?q=4.5>"),
         ("5 <{price}", "5 <4.5"),

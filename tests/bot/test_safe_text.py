@@ -36,7 +36,7 @@ def test_plain_text_has_nothing_invisible(text, expected):
     ("text", "expected"),
     [
         ("*bold* _it_ ~~no~~ ||s|| `c`", r"\*bold\* \_it\_ \~\~no\~\~ \|\|s\|\| \`c\`"),
-        ("[free nitro](https://evil.example)", "\\[free nitro\\]\\(https:\u200b//evil.example\\)"),
+        ("[free nitro](https://evil.example)", "\\[free nitro\\](https:\u200b//evil.example)"),
         ("@everyone", "@\u200beveryone"),
         ("a@example.org", "a@example.org"),
         ("<@&12>", "\\<\u200b@\u200b&12\\>"),

@@ -6,8 +6,10 @@ import pytest
 
 from bot.limits import faults
 from pipelines import RunState
+from pipelines.model import utcnow
+from pipelines.store import outbox
 from tests.bot.conftest import running
-from tests.bot.job_shop import many, said, write
+from tests.bot.job_shop import many, pressed, said, write
 
 
 @pytest.fixture
@@ -82,6 +84,22 @@ async def test_waiting_and_refused_messages_are_counted(project, fake):
         await here.scheduler.writer.call(refuse, "channel is *gone*")
         shown = await said(here, here.vic, "status")
         assert "💀 1 refused for good; the last: channel is \\*gone\\*" in shown.text
+
+
+async def test_admins_have_what_was_refused_sent_again(project, fake):
+    """An admin's screen has a button for it, which tells everybody; others have no such button, and may not."""
+    write(project)
+    async with running(project, fake) as here:
+        await here.scheduler.writer.call(outbox.post, outbox.Post("nowhere:1", "message", "k", {}, utcnow()))
+        await here.scheduler.writer.call(refuse, "no *way*")
+        assert [] == (await said(here, here.olga, "status")).custom_ids
+        screen = await said(here, here.ann, "status")
+        assert "needs admin" in (await pressed(here, here.olga, screen, "p1:redeliver")).text
+        told = await pressed(here, here.ann, screen, "p1:redeliver")
+        assert not told.ephemeral
+        assert "had 1 refused message sent again" in told.text
+        assert set() == told.pings
+        await fake.until(lambda: any(each.waiting for each in here.scheduler.delivery.status()), what="the message")
 
 
 async def test_the_screen_fits(project, fake):

@@ -6,6 +6,7 @@ import discord
 import pytest
 
 from bot.tree import COMMANDS, PER_S
+from pipelines import Verb
 from tests.bot import chat_plugin
 from tests.bot.conftest import running
 
@@ -31,7 +32,7 @@ async def test_no_command_is_registered_globally(here):
 
 
 async def test_a_server_that_is_not_served_gets_one_answer(project, fake):
-    """There every command says so, to its person only; a completion offers nothing."""
+    """There every command says so, to its person only, a change is recorded; a completion offers nothing."""
     chat_plugin.write(project)
     async with running(project, fake) as here:
         elsewhere = fake.guild("Elsewhere")
@@ -39,8 +40,13 @@ async def test_a_server_that_is_not_served_gets_one_answer(project, fake):
         stranger = fake.member("eve", guild=elsewhere)
         fake.registered.put(elsewhere.id, [_told(command) for command in fake.commands(here.guild)])
         shown = await (await fake.command(stranger, "mend")).shown()
+        assert [] == await here.scheduler.reads.audit()
+        refused = await (await fake.command(stranger, "run", pipeline="prices")).shown()
+        (entry,) = await here.scheduler.reads.audit()
         completing = await fake.autocomplete(stranger, "complete", "name", "x")
         await completing.answered()
+    assert shown.content == refused.content
+    assert (Verb.RUN, False, "the server is not served") == (entry.verb, entry.allowed, entry.missing)
     assert "This server is not one of those I serve" in shown.content
     assert str(elsewhere.id) in shown.content
     assert shown.ephemeral

@@ -47,7 +47,7 @@ class Whole:
     def write(self, pipelines: str, more: str = "") -> None:
         """Write the pipelines file: `pipelines` is YAML below that key, `more` further sections."""
         head = f"""
-discord: {{guilds: [{self.guild.id}]}}
+discord: {{guilds: [{self.guild.id}], shortest_interval: 1}}
 policy: {{operator: {{roles: [{self.olga.roles[0].id}]}}}}
 {more}
 pipelines:
@@ -85,7 +85,7 @@ pipelines:
         await self.until(lambda: self.now.said.count(text) >= count, f"{count} times {text!r}")
 
     async def kill(self) -> None:
-        """kill -9, and wait until Discord has noticed as well."""
+        """Kill with -9, and wait until Discord has noticed as well."""
         self.now.process.kill()
         await asyncio.to_thread(self.now.process.wait)
         self.fake.faults.release()
