@@ -235,12 +235,3 @@ class Answer:
             logger.warning("an interaction could not be deferred: %s", type(error).__name__)
             return
         self._deferred = True
-
-
-async def edit(message: discord.Message | discord.PartialMessage, **changes: Any) -> discord.Message:
-    """Edit a message so that it pings nobody; without this Discord would read pings into an edit of embeds or views.
-
-    Raises:
-        discord.HTTPException: Discord refused.
-    """
-    return await message.edit(allowed_mentions=discord.AllowedMentions.none(), **changes)

@@ -10,6 +10,7 @@ import logging
 import secrets
 import time
 import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -52,15 +53,16 @@ async def explain(interaction: discord.Interaction[Pipecall], error: BaseExcepti
         return
     if isinstance(error, app_commands.CommandNotFound | app_commands.CommandSignatureMismatch):
         interaction.client.register_again()
-    text = interaction.client.redactor.text(words(error) or _reference(interaction, error))
+    hide = interaction.client.redactor.text
+    text = hide(words(error, hide) or _reference(interaction, error))
     try:
         await _answer(interaction, cut(text, LONGEST))
     except (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError) as failure:
         logger.warning("an answer could not be delivered: %s", type(failure).__name__)
 
 
-def words(error: BaseException) -> str | None:
-    """Return what to tell people of an expected error; None for one that was not."""
+def words(error: BaseException, hide: Callable[[str], str] = str) -> str | None:
+    """Return what to tell people of an expected error; None for one that was not. `hide` takes the secrets out."""
     match error:
         case UserError():
             told = _told(error.what, error.hint)
@@ -68,7 +70,7 @@ def words(error: BaseException) -> str | None:
             asked = str(error).removesuffix(error.missing)
             told = _told(f"{_sentence(asked)} {plain(error.missing)}.")
         case PipecallError():
-            told = _told("\n".join(_sentence(line) for line in str(error).splitlines()))
+            told = _told("\n".join(_sentence(line) for line in hide(str(error)).splitlines()))
         case app_commands.CommandOnCooldown():
             told = _told(f"That was a lot at once; I listen again <t:{int(time.time() + error.retry_after) + 1}:R>.")
         case app_commands.CommandNotFound() | app_commands.CommandSignatureMismatch():

@@ -89,8 +89,14 @@ class DiscordFace:
             token=self._settings.bot_token,
             reachable=reachable,
             hide=scheduler.redactor.text,
+            renewed=lambda: self._renew(scheduler),
         )
         self._life = asyncio.create_task(self._supervisor.run(), name="supervisor of the bot")
+
+    async def _renew(self, scheduler: PipelineScheduler) -> None:
+        """Deliver with the new token what was refused with the old one."""
+        await self._rest.renew()
+        scheduler.delivery.retry_now("discord")
 
     def parts(self, scheduler: PipelineScheduler) -> Parts:
         """Return what each bot of this face works with."""

@@ -45,7 +45,6 @@ _LOOKED_AT = 60
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _CAUTIONS_SHOWN = 3
 _LONGEST = 2000
-_PARAMS_SHOWN = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +160,5 @@ def preview(bot: Pipecall, made: Plan) -> str:
     if made.cautions:
         lines += ["**Good to know**", *(f"- ⚠️ {inline_cut(each, 200)}" for each in made.cautions[:_CAUTIONS_SHOWN])]
     if made.params:
-        told = ", ".join(f"{name} = {value}" for name, value in made.params.items())
-        lines.append(f"**Parameters**: {inline_cut(bot.redactor.text(told), _PARAMS_SHOWN)}")
+        lines.append(f"**Parameters**: {job_text.given(made.params, bot.redactor)}")
     return cut("\n".join([*lines, "-# Nothing is changed before you confirm."]), _LONGEST)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from bot import texts
 from bot.safe_text import inline_cut
-from pipelines import ScheduleRow
+from pipelines import Redactor, ScheduleRow
 
 NAME = 160
 REASON = 400
+PARAMS = 400
 
 
 def name(text: str) -> str:
@@ -35,6 +39,12 @@ def pause(row: ScheduleRow) -> str:
     """Return ` until 14:00 (in 2 hours): because`, as far as it is known; to stand after `paused`."""
     until = f" until {texts.at(row.paused_until)} ({texts.ago(row.paused_until)})" if row.paused_until else ""
     return until + (f": {inline_cut(row.pause_reason, REASON)}" if row.pause_reason else "")
+
+
+def given(params: Mapping[str, Any], redactor: Redactor, limit: int = PARAMS) -> str:
+    """Return `region = eu, limit = 3` without secrets, in at most `limit` UTF-16 units; empty for no parameters."""
+    told = ", ".join(f"{name} = {value}" for name, value in redactor.values(params).items())
+    return inline_cut(redactor.text(told), limit) if told else ""
 
 
 def several(count: int, what: str) -> str:

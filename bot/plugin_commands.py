@@ -73,7 +73,7 @@ class Plugin:
             made.register(self._bot)
             self._added = [command for command in _commands(self._bot) if command not in before]
             self._check_payloads()
-        except Exception as error:  # noqa: BLE001 - the outermost frame of somebody else's code
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the outermost frame of somebody else's code
             self._added = [command for command in _commands(self._bot) if command not in before]
             self._fail(error)
             return
@@ -87,7 +87,7 @@ class Plugin:
         try:
             async with asyncio.timeout(SETUP_S):
                 await setup(self._bot)
-        except Exception as error:  # noqa: BLE001 - the outermost frame of somebody else's code
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the outermost frame of somebody else's code
             self._fail(error)
 
     async def _guard(self, interaction: discord.Interaction[Any]) -> None:
@@ -107,7 +107,7 @@ class Plugin:
             if wrong is not None:
                 raise PipecallError(f"/{command.name}: {wrong}")
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         for command in self._added:
             kind = command.type if isinstance(command, app_commands.ContextMenu) else discord.AppCommandType.chat_input
             self._bot.tree.remove_command(command.name, type=kind)

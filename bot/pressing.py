@@ -57,7 +57,7 @@ class Pressable(discord.ui.DynamicItem[discord.ui.Button[Any]], template=NEVER):
         try:
             await admit(interaction)
             await self.pressed(interaction)
-        except Exception as error:  # noqa: BLE001 - the outermost frame of the press
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the outermost frame of the press, maybe a plugin's
             await explain(interaction, error)
 
     async def pressed(self, interaction: discord.Interaction[Pipecall]) -> None:
@@ -66,7 +66,12 @@ class Pressable(discord.ui.DynamicItem[discord.ui.Button[Any]], template=NEVER):
 
 
 class Flow(discord.ui.View):
-    """Buttons of an ephemeral question. Unanswered, it becomes "expired, nothing changed"."""
+    """Buttons of an ephemeral question. Unanswered, it becomes "expired, nothing changed".
+
+    `undone` is what it becomes when a press goes wrong; empty where one may press again.
+    """
+
+    undone = ""
 
     def __init__(self, interaction: discord.Interaction[Pipecall], *, timeout_s: float = FLOW_S) -> None:
         """`interaction` is the one whose answer shows the question; `timeout_s` how long it waits, in seconds."""
@@ -105,8 +110,10 @@ class Flow(discord.ui.View):
     async def on_error(
         self, interaction: discord.Interaction[Any], error: Exception, _item: discord.ui.Item[Any], /
     ) -> None:
-        """Answer what went wrong."""
+        """Answer what went wrong, and take the buttons away where the question says what became of it."""
         await explain(interaction, error)
+        if self.undone:
+            await self.close(self.undone)
 
 
 class Form(discord.ui.Modal, title="Form"):

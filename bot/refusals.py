@@ -8,6 +8,7 @@ from pipelines import Banned, DeliveryFault, Forbidden, Gone, Rejected, Slow, To
 
 UNKNOWN_CHANNEL = 10003
 UNKNOWN_MESSAGE = 10008
+UNKNOWN_WEBHOOK = 10015
 SLOW_CODES = frozenset({20028, 20029, 30046})
 """Writes to a channel, writes to a server, edits of old messages."""
 TOO_BIG = 40005
@@ -31,6 +32,11 @@ MEND_RIGHTS = (
     "the bot may not write in this channel. Give its role Send Messages there, with Embed Links and Attach Files, and "
     "Send Messages in Threads for threads; `python -m bot doctor` names what is missing"
 )
+
+MEND_GONE: Mapping[int, str] = {
+    UNKNOWN_CHANNEL: "there is no such channel or thread (any more). Put the id of another one into the pipelines file",
+    UNKNOWN_WEBHOOK: "there is no such webhook (any more). Make another one, and put its address into the environment",
+}
 
 
 class NoMessage(Gone):
@@ -66,6 +72,7 @@ def _of_message(status: int, code: int, said: str) -> DeliveryFault:
     """Return the fault where neither the token, the rights nor the pace are in the way."""
     kinds: dict[int, type[DeliveryFault]] = {UNKNOWN_CHANNEL: NoChannel, UNKNOWN_MESSAGE: NoMessage, TOO_BIG: TooBig}
     kinds |= dict.fromkeys(MODERATED, Moderated)
+    said = f"{MEND_GONE[code]} (Discord said: {said})" if code in MEND_GONE else said
     by_status: dict[int, type[DeliveryFault]] = {404: Gone, 413: TooBig}
     otherwise = Unsure if status >= 500 else Rejected
     return kinds.get(code, by_status.get(status, otherwise))(said)
@@ -75,7 +82,7 @@ def _limited(status: int, text: str, headers: Mapping[str, str]) -> DeliveryFaul
     """A limit that Discord's own servers set names `Via`; otherwise it is Cloudflare that refuses this machine."""
     if not headers.get("Via") or _page(text):
         words = f"Discord's gatekeeper refuses this machine for now ({status} without Via): too many refused requests"
-        return Banned(words, _seconds(headers, BAN_S))
+        return Banned(words, max(_seconds(headers, BAN_S), BAN_S), everywhere=True)
     everywhere = headers.get("X-RateLimit-Scope") == "global"
     return Wait("Discord asks to wait", _seconds(headers, LIMIT_S), everywhere=everywhere)
 

@@ -66,6 +66,13 @@ class Rest:
         if web is not None:
             await web.close()
 
+    async def renew(self) -> None:
+        """Log in anew when next used: there is another token."""
+        http, self._http = self._http, None
+        self._refused_until = 0.0
+        if http is not None:
+            await http.close()
+
     async def request(
         self,
         method: str,

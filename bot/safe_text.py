@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from bot.lengths import cut, units
@@ -36,8 +37,8 @@ def plain(text: str) -> str:
 
     Marks that turn the direction of writing go as well, and half a surrogate pair becomes U+FFFD.
     """
-    if text.isascii() and text.isprintable():
-        return text
+    if text.isascii():
+        return text.replace("\r\n", "\n").translate(_ASCII)
     return "".join(map(_plain_char, text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
@@ -50,6 +51,9 @@ def _plain_char(char: str) -> str:
     if category in ("Cc", "Cf") or char in _BLANK:
         return ""
     return "\ufffd" if category == "Cs" else char
+
+
+_ASCII: Mapping[int, str] = {code: "\n" if code == 13 else _plain_char(chr(code)) for code in range(128)}
 
 
 def inline(text: str) -> str:

@@ -9,8 +9,9 @@ import aiohttp
 import discord
 from discord import ui
 
+from bot import job_text
 from bot.asking import Answer, actor_of, asked, check
-from bot.errors import UserError, explain
+from bot.errors import UserError
 from bot.pressing import Flow
 from bot.safe_text import inline_cut
 from pipelines import Run, Verb, check_for
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from bot.client import Pipecall
 
 LONGEST_NAME = 80
-LONGEST_PARAMS = 500
 
 
 class Question(Flow):
     """Asks whether a pipeline shall be run that is not to be run by accident (`discord: {confirm: true}`)."""
+
+    undone = "Nothing was started."
 
     def __init__(self, interaction: discord.Interaction[Pipecall], pipeline: str, params: Mapping[str, Any]) -> None:
         """`interaction` is answered with this question."""
@@ -44,11 +46,6 @@ class Question(Flow):
         """Do nothing."""
         await self.close("Nothing was started.", interaction)
 
-    async def on_error(self, interaction: discord.Interaction[Any], error: Exception, _: ui.Item[Any], /) -> None:
-        """Answer what went wrong, and take the buttons away."""
-        await explain(interaction, error)
-        await self.close("Nothing was started.")
-
 
 async def begin(interaction: discord.Interaction[Pipecall], pipeline: str, params: Mapping[str, Any]) -> None:
     """Start a run with the parameters as they were typed, after asking where the pipeline wants that.
@@ -68,8 +65,8 @@ async def begin(interaction: discord.Interaction[Pipecall], pipeline: str, param
     if not definition.discord.confirm:
         await start(interaction, pipeline, given)
         return
-    told = ", ".join(f"{name} = {value}" for name, value in given.items())
-    more = f"\nwith {inline_cut(bot.redactor.text(told), LONGEST_PARAMS)}" if told else ""
+    told = job_text.given(given, bot.redactor)
+    more = f"\nwith {told}" if told else ""
     async with Answer(interaction) as answer:
         text = f"Run **{inline_cut(pipeline, LONGEST_NAME)}**?{more}"
         await answer.send(text, view=Question(interaction, pipeline, given))

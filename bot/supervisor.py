@@ -106,6 +106,7 @@ class Supervisor(Generic[B]):
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         hide: Callable[[str], str] = str,
+        renewed: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Connect nothing yet.
 
@@ -117,6 +118,7 @@ class Supervisor(Generic[B]):
             sleep: Waits for so many seconds.
             now: Tells the time, UTC.
             hide: Takes the secrets out of what is logged.
+            renewed: Called when a rejected token was replaced.
         """
         self._make = make
         self._token = token
@@ -125,6 +127,7 @@ class Supervisor(Generic[B]):
         self._sleep = sleep
         self._now = now
         self._hide = hide
+        self._renewed = renewed
         self._state = BotState(Standing.CONNECTING)
         self._told = ""
         self.bot: B | None = None
@@ -210,6 +213,8 @@ class Supervisor(Generic[B]):
         while self._read_token() in {token, "", None}:
             await self._sleep(NEW_TOKEN_S)
         logger.info("there is a new token for Discord")
+        if self._renewed is not None:
+            await self._renewed()
 
     def _tell(self, what: str, unexpected: BaseException | None = None) -> None:
         """Log a reason once, however often it comes in a row."""

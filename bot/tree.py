@@ -71,7 +71,7 @@ class Tree(app_commands.CommandTree["Pipecall"]):
                 await interaction.response.autocomplete([])
         except app_commands.AppCommandError:
             raise
-        except Exception as error:  # noqa: BLE001 - the outermost frame of a command
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the outermost frame of a command, maybe a plugin's
             await explain(interaction, error)
 
     def _spend(self, user_id: int) -> None:

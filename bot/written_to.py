@@ -25,7 +25,10 @@ class Place:
 
 
 def places(catalog: Catalog, env: Mapping[str, str]) -> list[Place]:
-    """Return each place that somebody writes to once, with all who do; a pipeline that is off does not. `env` is what `${NAME}` is read from."""
+    """Return each place that somebody writes to once, with all who do; a pipeline that is off does not.
+
+    `env` is what `${NAME}` is read from.
+    """
     found: dict[Place, list[str]] = {}
     for used_by, place in _every(catalog, env):
         found.setdefault(place, []).append(used_by)

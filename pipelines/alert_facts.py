@@ -71,7 +71,7 @@ def successes(conn: Connection, names: Iterable[str], since: datetime) -> list[R
 
 def post(telling: Telling, more: Mapping[int, Details], now: datetime) -> Post:
     """Return the message that says it."""
-    mutes = {mute.pipeline: mute for mute in telling.mutes}
+    mutes = {mute.pipeline: mute for mute in telling.mutes} if telling.act is not Tell.UNMUTED else {}
     shown = telling.incidents[:SHOWN]
     body: dict[str, Any] = {
         "tell": telling.act.value,

@@ -112,7 +112,8 @@ class Denied(PipecallError):
     def __init__(self, verb: str, target: str | None, missing: str) -> None:
         """Say what was asked for and what is missing."""
         self.missing = missing
-        super().__init__(f"you may not {verb} {target or 'here'}: {missing}")
+        deed = {"view": "look at", "logs": "read the log of"}.get(verb, verb)
+        super().__init__(f"you may not {deed} {target or 'anything here'}: {missing}")
 
 
 class AlreadyAsked(PipecallError):

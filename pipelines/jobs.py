@@ -155,9 +155,9 @@ class Jobs:
             raise InvalidTransition(f"a job is called '{job_id}' already; give this one another name")
 
     def free_id(self, pipeline: str) -> str:
-        """Return an id that no job has: the pipeline's name, or that with a number."""
+        """Return an id that no job has: the pipeline's name, or the start of that with a number."""
         taken = {*self.rows, *(entry.id for entry in self._catalog.schedules())}
-        numbered = (f"{pipeline}-{number}" for number in range(2, len(taken) + 3))
+        numbered = (f"{pipeline[:74]}-{number}" for number in range(2, len(taken) + 3))
         return pipeline if pipeline not in taken else next(each for each in numbered if each not in taken)
 
     # ------------------------------------------------------------ changes
@@ -169,8 +169,7 @@ class Jobs:
             InvalidTransition: its id is taken.
         """
         async with self._turn:
-            self.check_free(row.id)
-            stored = await write(schedules.add, row)
+            stored = None if row.id in self.rows else await write(schedules.add, row)
             if stored is None:
                 raise InvalidTransition(f"a job is called '{row.id}' already; give this one another name")
             self.entries[row.id] = entry

@@ -26,6 +26,7 @@ from pipelines.definition import (
 from pipelines.errors import BadSchedule, ConfigError, Problem, nearest
 from pipelines.faults import faults
 from pipelines.model import Params
+from pipelines.redaction import bot_tokens
 from pipelines.registry import Registry
 from pipelines.schedule_checks import ScheduleChecks, ScheduleEntry
 from pipelines.stage_checks import StageChecks
@@ -36,6 +37,10 @@ from pipelines.yaml_values import KeyPath, dotted
 
 __all__ = ["Loaded", "ScheduleEntry", "load"]
 
+LITERAL = (
+    "a Discord bot's token stands here; put it into .env as DISCORD_TOKEN=… instead, and reset it in the Developer "
+    "Portal if others can have read this file"
+)
 LARGE = 1_000_000
 """Characters from which on a file's objects are kept out of the garbage collector's sight."""
 
@@ -86,6 +91,8 @@ class _Reading:
         self._schedules = ScheduleChecks(self._tell, self._warn, self._place)
 
     def loaded(self, text: str, overrides: Mapping[str, Any]) -> Loaded:
+        for place in bot_tokens(text):
+            self._problems.append(Problem(LITERAL, file=self._file, line=text.count("\n", 0, place) + 1))
         sections = self._sections()
         scheduler = self._scheduler(sections.get("scheduler"), overrides)
         faces = self._faces(sections)

@@ -113,9 +113,7 @@ class Policy:
     def within(self, actor: Actor, verb: Verb, pipelines: Iterable[str]) -> set[str]:
         """Return those pipelines to which `actor` may do `verb`; what has no policy of its own is decided but once."""
         usual = self.decide(actor, verb).allowed
-        return {
-            name for name in pipelines if (self.decide(actor, verb, name).allowed if name in self._own else usual)
-        }
+        return {name for name in pipelines if (self.decide(actor, verb, name).allowed if name in self._own else usual)}
 
     def role(self, actor: Actor, pipeline: str | None = None) -> Role:
         """Return what somebody is to a pipeline, or (None) in general."""

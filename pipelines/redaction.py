@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -32,6 +33,8 @@ SHAPES = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
+BOT_TOKEN = re.compile(r"(?<![\w.-])(?P<id>[MNO][\w-]{22,27})\.[\w-]{6,7}\.[\w-]{27,}", re.ASCII)
+"""A Discord bot's token; `id` is the bot's id in base64."""
 TELLING = re.compile(r"(?<![a-zA-Z0-9])(?:password|passwd|secret|token|api[_-]?key)$", re.IGNORECASE)
 """Names whose values are hidden, whatever they look like, from `LEAST` characters on."""
 LEAST = 4
@@ -91,6 +94,14 @@ class Redactor:
             return outcome
         error = self.error(outcome.error) if outcome.error else None
         return replace(outcome, error=error, reason=self.text(outcome.reason) if outcome.reason else outcome.reason)
+
+
+def bot_tokens(text: str) -> Iterator[int]:
+    """Yield where in a text a Discord bot's token begins; a class path that looks like one is none."""
+    for match in BOT_TOKEN.finditer(text):
+        with suppress(ValueError):
+            if base64.b64decode(match["id"] + "=" * (-len(match["id"]) % 4), validate=True).isdigit():
+                yield match.start()
 
 
 def _forms(secret: str) -> set[str]:

@@ -192,13 +192,12 @@ class PipelineScheduler:
 
     async def health(self) -> Health:
         """Read how the service is."""
-        lag_s, queued = await asyncio.gather(health.loop_lag_s(), self.reader.read(history.queue_depth))
         return Health(
-            loop_lag_s=lag_s,
+            loop_lag_s=await health.loop_lag_s(),
             waiting_writes=self.writer.pending,
             dropped_lines=self.writer.dropped,
             running=len(self.live),
-            queued=queued,
+            queued=await self.reader.read(history.queue_depth),
             slots=self.slots,
         )
 

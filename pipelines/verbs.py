@@ -176,6 +176,7 @@ class Verbs:
         jobs = self._scheduler.jobs
         row = jobs.get(job_id)
         await self._allow(asked, Verb.PAUSE, row.pipeline, target=job_id)
+        reason = self._scheduler.redactor.text(reason) if reason else reason
         detail = {"until": until.isoformat() if until else None, "reason": reason}
         entry = self._entry(asked, Verb.PAUSE, job_id, detail=detail)
         return await jobs.pause(job_id, self._write(entry), until=until, reason=reason)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
 
 from tests.loading import one, temporary_folder
@@ -14,7 +16,9 @@ def folder():
         yield made
 
 
+TOKEN = f"{b64encode(b'1234567890' * 2)[:24].decode()}.abcdef.{'x' * 27}"
 WRONG = {
+    "a bot's token": (one(f"chain: [mine.Save]\nparams: {{key: {TOKEN}}}"), 4, "", "put it into .env as DISCORD_TOKEN"),
     "top list": ("- a", 1, "", "found a list; expected a mapping with the key 'pipelines'"),
     "no pipelines": ("scheduler: {}", 1, "", "the key 'pipelines' is missing"),
     "empty pipelines": ("pipelines:", 1, "pipelines", "found nothing; expected a mapping of names to pipelines"),

@@ -103,3 +103,11 @@ def test_who_may_do_more_may_do_less(levels, own, roles, manages, verb):
     assert decision.allowed != bool(decision.missing)
     denied = {*levels.get("deny", ()), *own.get("deny", ())}
     assert not (denied & set(roles) and decision.allowed)
+
+
+@pytest.mark.parametrize("who", [actor(), actor(OPS), actor(BOSSES), actor(None), actor(manages=True)])
+@pytest.mark.parametrize("verb", [Verb.VIEW, Verb.RUN, Verb.REMOVE])
+def test_many_pipelines_are_decided_as_each_of_them_is(who, verb):
+    """Asked for many at once, the policy allows just those that it allows when asked for each."""
+    rules, names = policy(operator=[OPS], own={"viewer": [OPS], "operator": [BOSSES]}), ["prices", "stock"]
+    assert {name for name in names if rules.decide(who, verb, name).allowed} == rules.within(who, verb, names)

@@ -154,6 +154,15 @@ async def test_a_job_made_in_chat_survives_a_restart_and_fires(yaml):
         assert datetime(2026, 3, 1, 12, 30, tzinfo=UTC) == found[0].due_at
 
 
+async def test_a_name_is_found_for_each_job_of_a_pipeline(yaml):
+    """Also where the pipeline's own name is as long as a name may be."""
+    name = "p" * 80
+    yaml.write(f"pipelines:\n  {name}:\n    executor: inline\n    chain: [stages.one]\n")
+    async with running(yaml) as (_, verbs):
+        made = [await verbs.schedule(by(ADMIN), name, {"daily": "05:00"}, timezone="UTC") for _ in range(3)]
+    assert [name, f"{'p' * 74}-2", f"{'p' * 74}-3"] == [row.id for row in made]
+
+
 async def test_a_job_that_cannot_be_made_changes_nothing(yaml):
     """A wrong time, zone, pipeline or name is told, and no row of any kind is left."""
     async with running(yaml) as (scheduler, verbs):
@@ -209,6 +218,42 @@ async def test_a_pause_ends_by_itself(yaml):
         row = scheduler.jobs.with_next_due(scheduler.jobs.rows["prices"])
         assert (None, []) == (row.pause_reason, await scheduler.reads.runs(schedule_id="prices"))
         assert row.next_due_at == datetime(2026, 3, 3, 5, tzinfo=UTC)
+
+
+async def test_a_pause_that_is_over_may_be_ended_by_somebody_first(yaml):
+    """A job that is removed in the moment when its pause ends does not keep others from going on."""
+    clock = Time()
+    async with running(yaml, clock) as (scheduler, verbs):
+        for job_id in ("prices", "slow"):
+            await verbs.pause(by(OPERATOR), job_id, until=clock.now + timedelta(hours=1))
+        later = await verbs.schedule(by(OPERATOR), "prices", {"daily": "05:00"}, timezone="UTC")
+        await verbs.pause(by(OPERATOR), later.id, until=clock.now + timedelta(hours=2))
+        jobs = scheduler.jobs
+        jobs.changed = lambda _: jobs.rows.pop("slow", None)
+        clock.now += timedelta(hours=3)
+        jobs._woken.set()
+        async with asyncio.timeout(10):
+            while any(row.state is ScheduleState.PAUSED for row in jobs.rows.values()):
+                await asyncio.sleep(0)
+        assert ["prices", later.id] == list(jobs.rows)
+
+
+async def test_changes_of_one_job_wait_for_each_other(yaml):
+    """What two ask for at once is done one after the other: the second is told how it stands by then."""
+    async with running(yaml) as (scheduler, verbs):
+        job = await verbs.schedule(by(OPERATOR), "prices", {"daily": "05:00"}, timezone="UTC", name="mine")
+        told = await asyncio.gather(
+            verbs.pause(by(OPERATOR), job.id),
+            verbs.pause(by(OPERATOR), job.id),
+            verbs.remove(by(OPERATOR), job.id),
+            verbs.resume(by(OPERATOR), job.id),
+            return_exceptions=True,
+        )
+        assert [None, InvalidTransition, None, UnknownName] == [
+            type(each) if isinstance(each, Exception) else None for each in told
+        ]
+        assert job.id not in scheduler.jobs.rows
+        assert 3 == sum(entry.target == job.id for entry in await scheduler.reads.audit())
 
 
 async def test_a_job_for_one_instant_is_gone_once_that_has_come(yaml):

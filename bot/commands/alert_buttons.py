@@ -101,6 +101,8 @@ class AckButton(Pressable, template=r"p1:ack:(?P<incident_id>\d{1,18})"):
         incident = await _incident(interaction, self.incident_id)
         if not incident.open:
             raise UserError(f"{_bold(incident.pipeline)} is well again; there is nothing to look after.")
+        if incident.acknowledged_by == actor_of(interaction).name:
+            raise UserError(f"You look after {_bold(incident.pipeline)} already.")
         async with Answer(interaction, ephemeral=False) as answer:
             await interaction.client.verbs.acknowledge(asked(interaction), incident.id)
             await answer.send(f"👀 {_who(interaction)} looks after {_bold(incident.pipeline)}.")

@@ -10,7 +10,7 @@ from discord import app_commands, ui
 from bot import resolve, texts
 from bot.asking import Answer, actor_of, asked, check
 from bot.commands.logs import known_run
-from bot.errors import UserError, explain
+from bot.errors import UserError
 from bot.limits import cut
 from bot.pressing import Flow, Pressable
 from bot.safe_text import inline_cut
@@ -41,6 +41,8 @@ class CancelButton(Pressable, template=r"p1:cancel:(?P<run_id>\d{1,18})"):
 class Question(Flow):
     """Asks whether a run shall be cancelled."""
 
+    undone = "Nothing changed."
+
     def __init__(self, interaction: discord.Interaction[Pipecall], run: Run) -> None:
         """`interaction` is answered with this question about `run`."""
         super().__init__(interaction)
@@ -62,11 +64,6 @@ class Question(Flow):
     async def no(self, interaction: discord.Interaction[Pipecall], _: ui.Button[Any]) -> None:
         """Leave it alone."""
         await self.close("Nothing changed; the run goes on.", interaction)
-
-    async def on_error(self, interaction: discord.Interaction[Any], error: Exception, _: ui.Item[Any], /) -> None:
-        """Answer what went wrong, and take the buttons away: the run is over, or the person may not cancel it."""
-        await explain(interaction, error)
-        await self.close("Nothing changed.")
 
 
 def add(bot: Pipecall) -> None:

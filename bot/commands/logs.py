@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from bot.errors import UserError
 from bot.limits import CONTENT, cut, units
 from bot.pressing import Pressable
 from bot.safe_text import filename, in_code, inline_cut, plain
-from pipelines import LogLine, Run, UnknownName, Verb
+from pipelines import LogLine, Redactor, Run, UnknownName, Verb
 
 if TYPE_CHECKING:
     from bot.client import Pipecall
@@ -89,9 +90,7 @@ async def show(interaction: discord.Interaction[Pipecall], run: Run, *, tail: in
     await check(interaction, Verb.LOGS, run.pipeline)
     async with Answer(interaction) as answer:
         lines = await bot.reads.log(run.id) if grep else await bot.reads.log(run.id, tail)
-        texts = [bot.redactor.text(_text(line)) for line in lines]
-        if grep:
-            texts = [text for text in texts if grep.casefold() in text.casefold()][-tail:]
+        texts = (await asyncio.to_thread(_texts, lines, bot.redactor, grep or ""))[-tail:]
         head = f"📜 **{inline_cut(run.pipeline, 80)}** · run #{run.id} · {run.state.value}"
         if not texts:
             await answer.send(f"{head}\n{_nothing(run, grep)}")
@@ -114,6 +113,12 @@ def block(head: str, texts: Sequence[str]) -> str:
     more = f"\n-# {left:,} earlier line{'s are' if left > 1 else ' is'} in the file" if left else ""
     body = "\n".join(shown)
     return f"{head}{more}\n{FENCE}\n{body}\n{FENCE}"
+
+
+def _texts(lines: Sequence[LogLine], redactor: Redactor, part: str) -> list[str]:
+    """Return the lines as shown that contain `part`; for a thread, as there may be many of them, and long ones."""
+    texts = (redactor.text(_text(line)) for line in lines)
+    return [text for text in texts if part.casefold() in text.casefold()]
 
 
 def _text(line: LogLine) -> str:

@@ -13,7 +13,7 @@ from discord import app_commands, ui
 from bot import job_text, resolve, texts
 from bot.asking import Answer, asked, check
 from bot.commands.pause import PauseButton
-from bot.errors import UserError, explain
+from bot.errors import UserError
 from bot.job_keys import KEY, job_of, key_of
 from bot.lengths import cut
 from bot.offers import FILE
@@ -71,6 +71,8 @@ class UndoButton(Pressable, template=rf"p1:undo:{KEY}"):
 class Question(Flow):
     """Asks whether a job shall be removed."""
 
+    undone = "Nothing changed."
+
     def __init__(self, interaction: discord.Interaction[Pipecall], row: ScheduleRow) -> None:
         """`interaction` is answered with this question about the job `row`."""
         super().__init__(interaction, timeout_s=60)
@@ -104,11 +106,6 @@ class Question(Flow):
 
     def _changed(self) -> UserError:
         return UserError(f"**{job_text.name(self.row.id)}** was changed or removed meanwhile.", "Look at it again.")
-
-    async def on_error(self, interaction: discord.Interaction[Any], error: Exception, _item: ui.Item[Any], /) -> None:
-        """Answer what went wrong, and take the buttons away."""
-        await explain(interaction, error)
-        await self.close("Nothing changed.")
 
 
 async def confirm(interaction: discord.Interaction[Pipecall], view: JobView) -> None:

@@ -113,7 +113,7 @@ async def run_typed(interaction: discord.Interaction[Pipecall], pipeline: str, t
         if not fields(definition):
             raise
         async with Answer(interaction) as answer:
-            text = cut(words(error) or "", LONGEST_PROBLEMS)
+            text = cut(words(error, interaction.client.redactor.text) or "", LONGEST_PROBLEMS)
             await answer.send(text, view=Again(interaction, pipeline, typed))
         return
     await begin(interaction, pipeline, typed)

@@ -10,12 +10,11 @@ from discord import app_commands, ui
 from bot import job_text, resolve
 from bot.asking import Answer, asked, check
 from bot.commands.remove import made
-from bot.errors import explain
 from bot.job_keys import KEY
 from bot.job_plan import Plan, Typed, hold, plan, preview
 from bot.lengths import cut
 from bot.pressing import Flow, Form, Pressable
-from bot.safe_text import inline_cut, plain
+from bot.safe_text import plain
 from pipelines import PipelineView, ScheduleRow, Verb
 
 if TYPE_CHECKING:
@@ -69,6 +68,8 @@ class PlanForm(Form):
 class Question(Flow):
     """Shows a job as it would be, and makes it when that is confirmed."""
 
+    undone = "Nothing was scheduled."
+
     def __init__(self, interaction: discord.Interaction[Pipecall], shown: Plan) -> None:
         """`interaction` is answered with this question."""
         super().__init__(interaction)
@@ -97,11 +98,6 @@ class Question(Flow):
         """Make nothing."""
         await self.close("Nothing was scheduled.", interaction)
 
-    async def on_error(self, interaction: discord.Interaction[Any], error: Exception, _item: ui.Item[Any], /) -> None:
-        """Answer what went wrong, and take the buttons away."""
-        await explain(interaction, error)
-        await self.close("Nothing was scheduled.")
-
 
 async def ask(interaction: discord.Interaction[Pipecall], typed: Typed) -> None:
     """Show somebody the job that they want, and ask whether it is meant; nothing changes before they say so.
@@ -123,8 +119,8 @@ async def _pipeline(interaction: discord.Interaction[Pipecall], typed: str) -> P
 
 
 def _told(interaction: discord.Interaction[Any], row: ScheduleRow) -> str:
-    params = ", ".join(f"{name} = {value}" for name, value in row.params.items())
-    with_params = f" with {inline_cut(interaction.client.redactor.text(params), 300)}" if params else ""
+    params = job_text.given(row.params, interaction.client.redactor, 300)
+    with_params = f" with {params}" if params else ""
     when = f"{job_text.words(row)}; {job_text.due(row)}"
     return f"📅 <@{interaction.user.id}> scheduled {job_text.titled(row)}{with_params}: {when}."
 

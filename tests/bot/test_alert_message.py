@@ -177,6 +177,7 @@ def test_the_end_of_a_mute_says_what_was_held_back():
     still = shown(Tell.UNMUTED, trouble(), mutes=(mute,), mention=(5,))
     line = f"🔔 **prices** is no longer muted · 3 alerts held back since <t:{T}:R> · it still fails · <@&5>"
     assert (line, True) == (still["content"], bool(ids(still)))
+    assert "muted until" not in str(still["embeds"])
     well = shown(Tell.UNMUTED, mutes=(mute,))
     assert (True, SILENT) == (well["content"].endswith("it is well now"), well["flags"])
 

@@ -10,7 +10,7 @@ import pytest
 
 from bot import asking
 from bot.errors import UserError, words
-from pipelines import Denied
+from pipelines import Denied, PipecallError
 from tests.bot import chat_plugin
 from tests.bot.chat_plugin import SECRET
 from tests.bot.conftest import running
@@ -100,6 +100,11 @@ async def test_an_expected_error_is_told_in_its_own_words_made_harmless(here):
     assert "known are: prices" in text
     assert "@everyone" not in text
     assert "**" not in text.replace("\\*\\*", "")
+
+
+def test_secrets_are_hidden_before_markdown_is_escaped():
+    """A secret with characters that markdown would have escaped is hidden in an answer all the same."""
+    assert "✗ No place •••" == words(PipecallError("no place p_a_s_s"), lambda text: text.replace("p_a_s_s", "•••"))
 
 
 async def test_a_question_ends_by_itself(here):

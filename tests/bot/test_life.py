@@ -93,6 +93,25 @@ async def test_a_rejected_token_leaves_the_pipelines_alone(project, fake):
         await scheduler.drain(5)
 
 
+async def test_a_new_token_delivers_what_waits(project, fake, tmp_path, monkeypatch):
+    """Messages that Discord refused with the old token leave with the one that its file holds by then."""
+    monkeypatch.setattr("bot.supervisor.NEW_TOKEN_S", 0.01)
+    file, new = tmp_path / "token", "MQ.another.token"
+    file.write_text(fake.token)
+    async with running(project, fake, discord_token=None, discord_token_file=file) as here:
+        fake.token = new
+        post = Post(f"discord:{here.channel.id}", "message", "k", {"payload": {"content": "hello"}}, utcnow())
+        await here.scheduler.writer.call(outbox.post, post)
+        here.scheduler.delivery.wake()
+        refused = "Discord refuses the bot's token"
+        await fake.until(lambda: [s for s in here.scheduler.delivery.status() if refused in s.state], what="refusal")
+        fake.gateway.close(4004)
+        await fake.until(lambda: here.face.state().startswith("disabled"), what="the end of the bot")
+        file.write_text(new)
+        await fake.until(lambda: fake.messages(here.channel), what="the message")
+        await fake.until(lambda: here.face.state() == "ready", what="the bot")
+
+
 async def test_without_a_served_server_it_says_what_to_write(project, fake, caplog):
     """It connects, serves nobody, and logs the YAML with the ids and names of the servers it is on."""
     async with running(project, fake, discord_guilds="") as here:

@@ -84,6 +84,14 @@ BAD = {
                     pass
                 raise ValueError("broken")
     """,
+    "leaves": """
+        class Bad:
+            def register(self, bot):
+                @bot.tree.command(description="Half")
+                async def half(interaction):
+                    pass
+                raise SystemExit(3)
+    """,
     "a name that is taken": """
         class Bad:
             def register(self, bot):

@@ -49,7 +49,7 @@ def test_a_page_is_the_gatekeepers():
     """An HTML page with 403 or 429 is Cloudflare's, even where it names `Via`; it is not quoted."""
     for status in (403, 429):
         fault = fault_of(status, 0, " <html>", VIA)
-        assert (Banned, 7.0, False) == (type(fault), fault.after_s, "html" in str(fault))
+        assert (Banned, 600.0, True, False) == (type(fault), fault.after_s, fault.everywhere, "html" in str(fault))
 
 
 def test_waits_are_read():
@@ -64,6 +64,8 @@ def test_the_text_names_the_next_step():
     assert ["View Channel" in texts[0], "Send Messages" in texts[1]] == [True, True]
     assert all("python -m bot doctor" in text for text in texts)
     assert "DISCORD_TOKEN" in str(fault_of(401, 0, "", {}))
+    assert "another one into the pipelines file" in str(fault_of(404, 10003, "Unknown Channel", {}))
+    assert "address into the environment" in str(fault_of(404, 10015, "Unknown Webhook", {}))
 
 
 def test_long_texts_are_cut():

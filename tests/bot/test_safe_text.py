@@ -18,6 +18,7 @@ from tests.bot.hostile import TEXTS
     [
         ("plain text", "plain text"),
         ("a\r\nb\rc\u2028d", "a\nb\nc\nd"),
+        ("a\r\nb\rc\vd\x1ce\r", "a\nb\nc\nd\ne\n"),
         ("a\tb", "a b"),
         ("a\x00\x1b[31mb\x9f", "a[31mb"),
         ("evil\u202egnp.exe", "evilgnp.exe"),

@@ -10,6 +10,7 @@ import pytest
 from bot.face import DiscordFace
 from pipelines import PipelineScheduler
 from pipelines.store import outbox
+from tests.bot.conftest import running
 from tests.bot.whole import whole_of
 from tests.fake_discord import Clock, FakeDiscord, faults
 
@@ -27,21 +28,21 @@ def fragile(_):
 SINKING = """
   sinking:
     executor: inline
-    schedule: {{{schedule}}}
+    schedule: {{interval: {{{schedule}}}}}
     chain:
       - mine.one
       - {{class: bot.sink.DiscordSink, kwargs: {{channel_id: {channel}, format: list, title: "run {{run_id}}"}}}}
   fragile:
     executor: inline
-    schedule: {{{schedule}}}
+    schedule: {{interval: {{{schedule}}}}}
     retry: {{attempts: 1}}
     chain: [mine.fragile]
 """
 
 
-def delivered_once_in_order(whole):
+def delivered_once_in_order(whole, *channels):
     """Every message of the outbox stands in its channel, once, in the order of the outbox; nothing else does."""
-    for channel in (whole.results, whole.alerts):
+    for channel in channels:
         rows = whole.rows(
             "SELECT id, state, message_id FROM outbox WHERE target = ? ORDER BY id", f"discord:{channel.id}"
         )
@@ -68,7 +69,7 @@ def whole(project, fake):
     given = whole_of(project, fake)
     project.plugin("mine", PLUGIN)
     given.write(
-        SINKING.format(channel=given.results.id, schedule="interval: {seconds: 1}"),
+        SINKING.format(channel=given.results.id, schedule="seconds: 1"),
         more=f"alerts: {{channel_id: {given.alerts.id}}}",
     )
     return given
@@ -96,7 +97,7 @@ async def test_a_short_outage_of_everything(whole):
         assert 0 == await whole.stop()
     assert late_s(whole) < 2.0
     assert 0 == whole.waiting()
-    delivered_once_in_order(whole)
+    delivered_once_in_order(whole, whole.results, whole.alerts)
 
 
 async def test_a_day_without_discord(project):
@@ -107,7 +108,7 @@ async def test_a_day_without_discord(project):
     whole = whole_of(project, fake)
     project.plugin("mine", PLUGIN.replace('"broken"', repr(str(project.folder / "broken"))))
     whole.write(
-        SINKING.format(channel=whole.results.id, schedule="interval: {hours: 1}"),
+        SINKING.format(channel=whole.results.id, schedule="hours: 1"),
         more=f"alerts: {{channel_id: {whole.alerts.id}}}",
     )
     fake.faults.every(faults.status(503))
@@ -136,8 +137,35 @@ async def test_a_day_without_discord(project):
     assert late_s(whole) < 60.0
     assert 24 == len(fake.messages(whole.results))
     assert "the shop is closed" in fake.messages(whole.alerts)[0].text
-    delivered_once_in_order(whole)
+    delivered_once_in_order(whole, whole.results, whole.alerts)
     await fake.stop()
+
+
+async def test_a_token_that_was_replaced(project, fake, monkeypatch):
+    """What a revoked token kept back is delivered once its file holds another one, without a restart."""
+    monkeypatch.setattr("bot.supervisor.NEW_TOKEN_S", 0.05)
+    whole = whole_of(project, fake)
+    project.plugin("mine", PLUGIN)
+    whole.write(SINKING.format(channel=whole.results.id, schedule="hours: 1"))
+    file = project.folder / "token"
+    file.write_text(fake.token)
+    async with running(project, fake, discord_token=None, discord_token_file=file) as here:
+
+        async def post(state):
+            (run,) = await here.scheduler.run_now(["sinking"])
+            await here.scheduler.wait(run.id)
+            told = f"SELECT state, attempts FROM outbox WHERE run_id = {run.id}"
+            await fake.until(lambda: whole.rows(told) == [(state, 1)], what=f"{state}: {whole.rows(told)}")
+
+        await post("sent")
+        fake.token = "another"
+        fake.gateway.close(4004)
+        await fake.until(lambda: "disabled" in here.face.state(), what="the end of the bot")
+        await post("queued")
+        file.write_text("another")
+        await fake.until(lambda: here.face.state() == "ready", what="the bot")
+        await fake.until(lambda: not whole.waiting(), what="an empty outbox")
+    delivered_once_in_order(whole, whole.results)
 
 
 class Day:
