@@ -151,7 +151,7 @@ class Answer:
         """`ephemeral`: only the person who asked sees it. It is fixed with the first answer."""
         self._interaction = interaction
         self._ephemeral = ephemeral
-        self._deferred = False
+        self._deferred = self._answered = False
         self._lock = asyncio.Lock()
         self._timer: asyncio.Task[None] | None = None
 
@@ -200,19 +200,29 @@ class Answer:
             return (await interaction.edit_original_response(**given, allowed_mentions=nobody)).id
         given |= {"files": files} if files else {}
         given |= {"ephemeral": self._ephemeral, "allowed_mentions": nobody}
-        if interaction.response.is_done():
+        if self._answered or interaction.response.is_done():
             return (await interaction.followup.send(**given, wait=True)).id
         try:
-            sent = await interaction.response.send_message(**given)
+            sent = await self._respond(given, again=not files)
         except discord.HTTPException as error:
             if error.code != ANSWERED:
                 raise
             return await self._answered_before()
         return sent.message_id or (await interaction.original_response()).id
 
+    async def _respond(self, given: Mapping[str, Any], *, again: bool) -> discord.InteractionCallbackResponse[Pipecall]:
+        """Give the first answer; `again` where the connection broke: should it have arrived, 40060 comes of that."""
+        try:
+            return await self._interaction.response.send_message(**given)
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            if not again:
+                raise
+        return await self._interaction.response.send_message(**given)
+
     async def _answered_before(self) -> int:
         """Return the answer that is there already: an earlier try of ours that seemed to have failed, as a rule."""
         logger.warning("an interaction had its answer already; is the same token used by another bot?")
+        self._answered = True  # which the library does not know
         return (await self._interaction.original_response()).id
 
     async def _defer_in_time(self) -> None:

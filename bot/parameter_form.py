@@ -15,7 +15,7 @@ from discord import ui
 from bot.limits import cut, units
 from bot.pressing import Form
 from bot.safe_text import plain
-from pipelines import Parameter, PipelineDefinition, parse_text
+from pipelines import Parameter, PipelineDefinition
 
 if TYPE_CHECKING:
     from bot.client import Pipecall
@@ -32,7 +32,8 @@ SHORT_INPUT = 200
 
 _TYPES = {bool: "flag", int: "int", float: "number", str: "text"}
 
-Submitted = Callable[[discord.Interaction["Pipecall"], dict[str, str]], Coroutine[Any, Any, None]]
+Submitted = Callable[[discord.Interaction["Pipecall"], dict[str, str], str], Coroutine[Any, Any, None]]
+"""Gets the texts of the fields by name, and what was written for the other parameters, as `name=value`."""
 Field = ui.TextInput[Any] | ui.Select[Any] | ui.RadioGroup[Any]
 
 
@@ -56,15 +57,10 @@ class ParameterForm(Form):
             self.add_item(ui.Label(text="Other parameters", description=description, component=self._rest))
 
     async def on_submit(self, interaction: discord.Interaction[Any], /) -> None:
-        """Hand on what was typed.
-
-        Raises:
-            BadParameter: the text for the other parameters cannot be read.
-        """
+        """Hand on what was typed."""
         typed = {name: text for name, each in self._fields.items() if (text := value_of(each))}
         changed = {name: text for name, text in typed.items() if text != self._defaults[name]}
-        rest = self._rest.value.strip() if self._rest is not None else ""
-        await self._submitted(interaction, {**changed, **parse_text(rest)})
+        await self._submitted(interaction, changed, self._rest.value.strip() if self._rest is not None else "")
 
 
 def fields(definition: PipelineDefinition) -> list[Parameter]:

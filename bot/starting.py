@@ -95,9 +95,14 @@ async def start(interaction: discord.Interaction[Pipecall], pipeline: str, param
                 doubles.failed(*wish)
         try:
             message_id = await answer.send(view=await bot.cards.view(run))
-        except (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError):
+        except discord.NotFound:
             bot.cards.look_for_lost()
             raise
+        except (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError) as error:
+            bot.cards.look_for_lost()
+            what = f"**{inline_cut(pipeline, LONGEST_NAME)}** was started, as #{run.id}, but I could not show its card."
+            hint = f"{bot.mention('history', interaction.guild_id)} tells how it goes; do not start it again."
+            raise UserError(what, hint) from error
         doubles.begun(*wish, run_id=run.id, link=_link(interaction, message_id))
         await bot.cards.follow(run, interaction, message_id)
     return run.id

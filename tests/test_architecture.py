@@ -253,7 +253,7 @@ def test_only_the_bot_knows_discord(path):
 
 @pytest.mark.parametrize("path", [path for path in modules() + bot_modules() if path != DOOR], ids=lambda p: p.stem)
 def test_nothing_is_imported_late(path):
-    """Imports stand at the head of a module; the bot's door alone imports late, so that no token means no discord.py."""
+    """Imports stand at the head of a module; only the bot's door imports late: no token, no discord.py."""
     late = [
         (function.name, node.lineno)
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))

@@ -93,8 +93,13 @@ async def open_form(interaction: discord.Interaction[Pipecall], pipeline: str, t
     await check(interaction, Verb.RUN, pipeline)
     definition = interaction.client.scheduler.catalog.get(pipeline)
 
-    async def submitted(sent: discord.Interaction[Pipecall], texts: dict[str, str]) -> None:
-        await run_typed(sent, pipeline, texts)
+    async def submitted(sent: discord.Interaction[Pipecall], texts: dict[str, str], others: str) -> None:
+        try:
+            every = {**texts, **parse_text(others)}
+        except BadParameter as error:
+            await _tell(sent, pipeline, texts, error)
+            return
+        await run_typed(sent, pipeline, every)
 
     await interaction.response.send_modal(ParameterForm(definition, typed, submitted))
 
@@ -112,8 +117,15 @@ async def run_typed(interaction: discord.Interaction[Pipecall], pipeline: str, t
     except BadParameter as error:
         if not fields(definition):
             raise
-        async with Answer(interaction) as answer:
-            text = cut(words(error, interaction.client.redactor.text) or "", LONGEST_PROBLEMS)
-            await answer.send(text, view=Again(interaction, pipeline, typed))
+        await _tell(interaction, pipeline, typed, error)
         return
     await begin(interaction, pipeline, typed)
+
+
+async def _tell(
+    interaction: discord.Interaction[Pipecall], pipeline: str, typed: Mapping[str, str], error: BadParameter
+) -> None:
+    """Say what is wrong, with a button that opens the form as it was filled in."""
+    async with Answer(interaction) as answer:
+        text = cut(words(error, interaction.client.redactor.text) or "", LONGEST_PROBLEMS)
+        await answer.send(text, view=Again(interaction, pipeline, typed))

@@ -168,6 +168,7 @@ async def test_somebody_is_on_it(shop, fake):
         await desk.fail()
         answer = await desk.press(desk.here.olga, "p1:ack:1")
         assert (False, "👀 olga looks after **prices**.") == (answer.ephemeral, answer.content)
+        assert "You look after **prices** already" in (await desk.press(desk.here.olga, "p1:ack:1")).text
         await desk.says("👀 olga is on it")
         assert "p1:ack:1" not in desk.message().custom_ids
         assert "olga" == (await desk.incident()).acknowledged_by

@@ -148,7 +148,7 @@ async def test_progress_is_shown_ever_more_seldom(project, gate):
         await here.begin()
         await here.advance(30)
         assert 1 == len(here.discord.edits)
-        assert "10% one" in here.discord.edits[0][2]
+        assert "10% · one" in here.discord.edits[0][2]
         for number in range(2, 26):
             await noted(here, gate, number)
             await here.advance(5, step=1)

@@ -152,6 +152,16 @@ async def test_an_answer_that_seemed_lost_is_not_given_twice(here):
     assert "no number" in interaction.text
 
 
+@pytest.mark.parametrize("after", [False, True])
+async def test_an_answer_whose_connection_broke_is_given_again(here, after):
+    """Whether it had landed or not, there is one answer in the end, and nobody is told of trouble."""
+    here.fake.faults.next(faults.dropped(after=after), route=CALLBACK)
+    interaction = await here.fake.command(here.vic, "wait")
+    await here.fake.until(lambda: interaction.followups, what="the second message")
+    assert ("first", "second") == (interaction.original.content[-5:], interaction.followups[0].content)
+    assert 1 == len(interaction.followups)
+
+
 async def test_an_interaction_that_is_over_is_only_logged(here, caplog):
     """10062: nothing can be answered any more, so the log has it."""
     here.fake.faults.next(faults.error(10062), route=CALLBACK)

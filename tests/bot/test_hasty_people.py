@@ -1,4 +1,4 @@
-"""People in a hurry: buttons pressed many times or by two at once, questions of others, a store that is busy."""
+"""People in a hurry, and bad luck: buttons pressed many times or by two at once, questions of others, a busy store."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from bot import asking
 from pipelines import ScheduleState
 from tests.bot.conftest import running
 from tests.bot.job_shop import labelled, pressed, said, scheduled, write
+from tests.fake_discord import faults
 
 PRESSES = 4
 
@@ -104,6 +105,14 @@ async def test_a_question_is_for_the_one_who_was_asked(here):
     told = await pressed(here, here.ann, question, labelled(question, "Confirm"))
     assert "This question was put to somebody else" in told.text
     assert "sales" not in here.scheduler.jobs.rows
+
+
+async def test_a_run_whose_card_cannot_be_shown_is_told_of(here):
+    """Where no answer gets through, the person hears in the end that it was started, and does not start it again."""
+    here.fake.faults.next(faults.dropped(), route="POST /interactions/*", times=2)
+    told = await said(here, here.olga, "run", pipeline="prices")
+    assert "**prices** was started, as #1, but I could not show its card" in told.text
+    assert ["prices"] == await made(here, "run")
 
 
 async def test_a_denial_is_told_though_the_store_is_busy(here, project, monkeypatch):

@@ -188,13 +188,19 @@ async def test_text_that_cannot_be_read(project, fake, gate):
 
 
 async def test_a_form_of_more_fields_than_fit(project, fake, gate):
-    """Of six parameters four have fields of their own, and the fifth field takes the others as text."""
+    """Of six parameters four have fields of their own; the fifth takes the others as text, with help if it is wrong."""
     async with running(project, fake) as here:
         asked = await fake.command(here.olga, "run", pipeline="wide", params="f='z z'")
         await asked.answered()
         assert ["a", "b", "c", "d", "Other parameters"] == list(ids(asked))
         rest = asked.modal["components"][4]["component"]
         assert 'f="z z"' == rest["value"]
+        wrong = await (await fake.submit(asked, {ids(asked)["a"]: "kept", rest["custom_id"]: "f='z"})).shown()
+        assert "expected name=value" in wrong.text
+        asked = await fake.press(here.olga, wrong, wrong.custom_ids[0])
+        await asked.answered()
+        assert "kept" == asked.modal["components"][0]["component"]["value"]
+        rest = asked.modal["components"][4]["component"]
         filled = {ids(asked)["a"]: "1", rest["custom_id"]: 'f="z z" e=why', ids(asked)["c"]: "no"}
         assert "run #1" in (await (await fake.submit(asked, filled)).shown()).text
         assert {"a": "1", "c": False, "e": "why", "f": "z z"} == (await over(here, 1)).params
