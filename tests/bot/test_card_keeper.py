@@ -332,7 +332,7 @@ async def test_a_channel_that_the_bot_may_not_write_into(project, fake, gate):
     place(fake)[1].denied = SEND_MESSAGES
     async with running(project, fake) as here:
         message = await (await fake.command(here.olga, "run", pipeline="gated")).shown()
-        assert 1 == here.bot.cards.live
+        await soon(lambda: here.bot.cards.live == 1)
         gate.say("go")
         await here.scheduler.wait(1)
         await fake.until(lambda: "succeeded" in message.text, what="the end")

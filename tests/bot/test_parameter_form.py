@@ -16,7 +16,7 @@ def definition(**params):
     return PipelineDefinition.model_validate({"name": "prices", "chain": ["mine.One"], "params": params})
 
 
-async def submitted(interaction, texts):
+async def submitted(interaction, texts, others):
     """What a form hands on; nothing here."""
 
 
