@@ -9,6 +9,7 @@ from pipelines.model.base import JSON, Params, utcnow
 from pipelines.model.incidents import Incident, IncidentKind, Mute
 from pipelines.model.jobs import CollectionChange, ExecutorKind, Job, Message, Outcome, StageSpec, StateChange
 from pipelines.model.people import Actor, Asked, AuditEntry, Verb
+from pipelines.model.questions import MakeUp, Question
 from pipelines.model.runs import (
     LIVE_STATES,
     RETRYABLE_STATES,
@@ -22,7 +23,7 @@ from pipelines.model.runs import (
     StageCount,
     StartedBy,
 )
-from pipelines.model.schedules import Occurrence, OccurrenceOutcome, ScheduleRow, ScheduleState
+from pipelines.model.schedules import Occurrence, OccurrenceOutcome, Overlap, ScheduleRow, ScheduleState
 
 __all__ = [
     "JSON",
@@ -38,14 +39,17 @@ __all__ = [
     "IncidentKind",
     "Job",
     "LogLine",
+    "MakeUp",
     "Message",
     "Mute",
     "NewRun",
     "Occurrence",
     "OccurrenceOutcome",
     "Outcome",
+    "Overlap",
     "Params",
     "PipelineStats",
+    "Question",
     "Run",
     "RunError",
     "RunState",

@@ -8,11 +8,23 @@ from enum import StrEnum
 
 
 class IncidentKind(StrEnum):
-    """What the trouble is: runs that fail, instants that were missed, or a due run that does not start."""
+    """What the trouble is, the gravest first.
+
+    Runs that fail; no success for longer than expected; a success with fewer items than expected; instants that were
+    missed; a run that goes on for longer than expected; a due run that does not start.
+    """
 
     FAILURE = "failure"
+    MISSING = "missing"
+    EMPTY = "empty"
     MISSED = "missed"
+    SLOW = "slow"
     LATE = "late"
+
+    def graver(self, than: IncidentKind) -> bool:
+        """Say whether it takes the place of another kind."""
+        every = list(IncidentKind)
+        return every.index(self) < every.index(than)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,10 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run that somebody asks for. `due_at` is the scheduled instant, None for a manual run."""
+    """A run that somebody asks for. `due_at` is the scheduled instant, None for a manual run.
+
+    `pool` is the pool that it takes a place in. Runs of the same `lane`, a schedule's id, go one at a time.
+    """
 
     pipeline: str
     started_by: StartedBy
@@ -106,6 +109,8 @@ class NewRun:
     due_at: datetime | None = None
     max_attempts: int = 1
     max_instances: int = 1
+    pool: str | None = None
+    lane: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,8 @@ class Run:
     items_in: int = 0
     items_out: int = 0
     definition_hash: str | None = None
+    pool: str | None = None
+    lane: str | None = None
 
     @property
     def duration(self) -> timedelta | None:

@@ -47,6 +47,25 @@ class ScheduleRow:
     pause_reason: str | None = None
     removed_at: datetime | None = None
 
+    @property
+    def ended(self) -> bool:
+        """True for an active one whose end has passed, as far as its next run is filled in."""
+        return self.state is ScheduleState.ACTIVE and self.next_due_at is None and "end" in self.spec
+
+
+class Overlap(StrEnum):
+    """What happens when a schedule is due while a run of its own waits or goes on.
+
+    With `allow` its runs go on side by side, with all others one at a time. `queue`: one waits, further ones are
+    skipped; `queue_all`: all wait; `skip`: none waits; `cancel_running`: the newest takes the place of the others.
+    """
+
+    QUEUE = "queue"
+    SKIP = "skip"
+    QUEUE_ALL = "queue_all"
+    CANCEL_RUNNING = "cancel_running"
+    ALLOW = "allow"
+
 
 class OccurrenceOutcome(StrEnum):
     """What became of an instant at which a schedule was due."""

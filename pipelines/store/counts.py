@@ -21,13 +21,17 @@ from pipelines.store.schema import run_counts
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that has come to its end. `error` is one line for people, None where there is nothing to complain of."""
+    """A run that has come to its end. `error` is one line for people, None where there is nothing to complain of.
+
+    `empty` says what a success fell short of, None where it did not.
+    """
 
     pipeline: str
     state: RunState
     at: datetime
     error: str | None = None
     run_id: int | None = None
+    empty: str | None = None
 
 
 def _upsert(insert: Any) -> Any:

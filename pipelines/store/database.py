@@ -6,6 +6,7 @@ What the tables are is in `schema`, how older databases become that in `migratio
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import sqlite3
@@ -15,15 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from pipelines.errors import SchemaTooNew, StoreError, StoreLocked
+from pipelines.errors import StoreError, StoreLocked
 from pipelines.model import utcnow
+from pipelines.store import copies, versions
 from pipelines.store.columns import to_json
 
 BUSY_S = 30
@@ -41,6 +40,8 @@ _LOCK_HOLDER = text(
     """
 )
 _WRITES = "pipecall_writes"
+
+_log = logging.getLogger(__name__)
 
 
 def connect(url: str) -> Engine:
@@ -70,23 +71,44 @@ def writing(engine: Engine) -> Engine:
 def migrate(engine: Engine) -> None:
     """Bring the database to the schema of this program; a current one is left alone.
 
+    An SQLite file of an older schema is first copied beside itself, as `….schema-0001`.
+
     Raises:
         SchemaTooNew: it was written by a newer version of the program; nothing was changed.
-        StoreError: the database refused.
+        StoreError: the database refused, or its file could not be copied first.
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config = versions.config()
     try:
         with writing(engine).begin() as conn:
             if conn.dialect.name == "postgresql":
                 conn.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-            if _behind(conn, ScriptDirectory.from_config(config)):
-                config.attributes["connection"] = conn
-                command.upgrade(config, "head")
+            present = versions.of(conn)
+            versions.refuse_unknown(present, _shown(engine.url))
+            if present == versions.known()[0]:
+                return
+            if present is not None:
+                _keep_older(conn, present)
+            config.attributes["connection"] = conn
+            command.upgrade(config, "head")
     except SQLAlchemyError as error:
         raise StoreError(
             f"{_shown(engine.url)}: the tables could not be brought up to date: {reason(error)}"
         ) from error
+
+
+def file_of(url: str) -> Path | None:
+    """Return the SQLite file at a URL; None for a server.
+
+    Raises:
+        StoreError: the URL cannot be read.
+    """
+    parsed = _parse(url)
+    return _file(parsed).resolve() if parsed.get_backend_name() == "sqlite" else None
+
+
+def shown(url: str) -> str:
+    """Return a URL for people and for PostgreSQL's own tools: without the driver and the password."""
+    return _parse(url)._replace(drivername="postgresql", password=None).render_as_string()
 
 
 @contextmanager
@@ -243,17 +265,12 @@ def _cannot_open(url: URL, error: Exception) -> StoreError:
     return StoreError(f"{_file(url)}: cannot be opened: {said}")
 
 
-def _behind(conn: Connection, scripts: ScriptDirectory) -> bool:
-    """Say whether migrations are missing; refuse a database that has some we do not know."""
-    present = set(MigrationContext.configure(conn).get_current_heads())
-    known = {script.revision for script in scripts.walk_revisions()}
-    if unknown := present - known:
-        raise SchemaTooNew(
-            f"{_shown(conn.engine.url)}: its schema is version {', '.join(sorted(unknown))}, this program knows up to "
-            f"{scripts.get_current_head()}: a newer Pipecall wrote it. Nothing was changed. Update this program, or "
-            "name another database in SCHEDULER_DB_URL"
-        )
-    return present != set(scripts.get_heads())
+def _keep_older(conn: Connection, present: str) -> None:
+    """Copy an SQLite file that has an older schema, as it is before it gets the new one."""
+    if conn.dialect.name == "sqlite":
+        path = _file(conn.engine.url).resolve()
+        kept = copies.copy(path, path.with_name(f"{path.name}.schema-{present}"))
+        _log.warning("%s: schema %s becomes %s; kept as before: %s", path, present, versions.known()[0], kept)
 
 
 def _told(holder: Path) -> str:

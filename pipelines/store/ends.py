@@ -29,7 +29,7 @@ class Finish:
     """The end of an attempt at `at`, and what becomes of its run: `next_state`, final or waiting_retry or queued.
 
     `not_before` is when the next attempt may start, where there is to be one. `definition_hash` None leaves what was
-    recorded before.
+    recorded before. A success with fewer than `min_items` items out is trouble.
     """
 
     run_id: int
@@ -39,6 +39,7 @@ class Finish:
     next_state: RunState
     not_before: datetime | None = None
     definition_hash: str | None = None
+    min_items: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,15 @@ def _attempt_columns(end: Finish) -> dict[str, Any]:
 def _ended(end: Finish, pipeline: str) -> counts.Ended:
     error = str(end.outcome.error) if end.outcome.error else end.outcome.reason
     told = error if end.next_state in RETRYABLE_STATES else None
-    return counts.Ended(pipeline, end.next_state, end.at, told, end.run_id)
+    return counts.Ended(pipeline, end.next_state, end.at, told, end.run_id, _empty(end))
+
+
+def _empty(end: Finish) -> str | None:
+    """Say what a success fell short of."""
+    items = end.outcome.items_out
+    if end.next_state is not RunState.SUCCEEDED or items >= end.min_items:
+        return None
+    return f"{items:,} items out, at least {end.min_items:,} expected"
 
 
 def _take_over(conn: Connection, ends: Sequence[tuple[Finish, str]]) -> None:

@@ -29,6 +29,9 @@ _ID = BigInteger().with_variant(Integer, "sqlite")
 OPEN = "closed_at IS NULL"
 """The condition of the index of open incidents. SQLite uses that index only where a statement says the very same."""
 
+UNDECIDED = "decided_at IS NULL"
+"""The condition of the index of open questions, in the same way."""
+
 audit = Table(
     "audit",
     metadata,
@@ -62,6 +65,7 @@ cards = Table(
 """Messages that follow a run: `live` until the run's end is in the outbox, then `over`; `gone` if deleted."""
 
 _open: ColumnClause[Any] = literal_column(OPEN)
+_undecided: ColumnClause[Any] = literal_column(UNDECIDED)
 
 incidents = Table(
     "incidents",
@@ -109,3 +113,22 @@ notes = Table(
     Column("at", UtcDateTime, nullable=False),
 )
 """Small facts that a face must remember over a restart, such as which commands it registered."""
+
+questions = Table(
+    "questions",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("schedule_id", ExactText, nullable=False),
+    Column("pipeline", ExactText, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("instants", JSON, nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("choice", Text),
+    Column("decided_by", PlainText),
+    Column("decided_at", UtcDateTime),
+    sqlite_autoincrement=True,
+)
+"""What people are asked about the `instants` (ISO texts) that a job missed, and what they chose."""
+
+Index("questions_open", questions.c.schedule_id, unique=True, sqlite_where=_undecided, postgresql_where=_undecided)

@@ -60,6 +60,7 @@ _DURATIONS = (
 _LIVE = in_states(RunState.QUEUED, RunState.RUNNING, RunState.WAITING_RETRY)
 _UNFINISHED = select(schema.runs.c.id).where(_LIVE, any_of(schema.runs.c.id, "ids"))
 _QUEUE_DEPTH = select(func.count()).select_from(schema.runs).where(in_states(RunState.QUEUED))
+_PIPELINES = select(schema.schedules.c.id, schema.schedules.c.pipeline).where(any_of(schema.schedules.c.id, "ids"))
 _FAILURES = (RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED)
 
 
@@ -138,6 +139,17 @@ def occurrences(
     if outcome is not None:
         found = found.where(schema.with_outcome(outcome))
     return [to_occurrence(row) for row in conn.execute(found)]
+
+
+def ledger(conn: Connection, schedule_id: str | None = None, limit: int = 50) -> list[tuple[Occurrence, str]]:
+    """Return the instants that did not become runs, of one schedule or of all, with the pipeline, latest first."""
+    unrun = (OccurrenceOutcome.MISSED, OccurrenceOutcome.SKIPPED)
+    found = [each for one in unrun for each in occurrences(conn, schedule_id=schedule_id, outcome=one, limit=limit)]
+    pipelines = {
+        row.id: row.pipeline for row in conn.execute(_PIPELINES, {"ids": {each.schedule_id for each in found}})
+    }
+    newest = sorted(found, key=lambda each: (each.due_at, each.schedule_id), reverse=True)[:limit]
+    return [(each, pipelines.get(each.schedule_id, "")) for each in newest]
 
 
 def unfinished(conn: Connection, ids: Iterable[int]) -> frozenset[int]:

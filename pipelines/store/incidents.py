@@ -1,7 +1,7 @@
 """Pipelines in trouble: opened, counted and closed in the transaction that ends a run; and alerts that are held back.
 
-A pipeline has at most one open incident. A graver kind of trouble takes the place of a lesser one (failure before
-missed before late); a lesser one changes nothing. Where all goes well, this costs one look into a small index.
+A pipeline has at most one open incident. A graver kind of trouble takes the place of a lesser one (in the order of
+`IncidentKind`); a lesser one changes nothing. Where all goes well, this costs one look into a small index.
 Who is told of it is decided elsewhere; here stands only what people know already.
 """
 
@@ -26,8 +26,7 @@ from pipelines.store.schema import in_states, runs
 
 __all__ = ["Mute"]
 
-_GRAVITY = (IncidentKind.LATE, IncidentKind.MISSED, IncidentKind.FAILURE)
-_MOVES = RETRYABLE_STATES | {RunState.SUCCEEDED, RunState.MISSED}
+_BAD = RETRYABLE_STATES | {RunState.MISSED}
 _LATE_AT_ONCE = 1000
 
 OPEN_ONES: Any = literal_column(f"incidents.{OPEN}")
@@ -97,14 +96,15 @@ _ACKNOWLEDGE = (
 def follow(conn: Connection, ended: Iterable[Ended]) -> None:
     """Open, count and close incidents as runs end, in the order given.
 
-    Failed, timed out, crashed and missed runs open one or count; a success closes it; other ends change nothing.
+    Failed, timed out, crashed and missed runs open one or count, and so does a success with too few items, which ends
+    all other trouble; any other success closes it. Of other ends, that of a slow run is the end of its being slow.
     """
-    moves = [end for end in ended if end.state in _MOVES]
+    moves = list(ended)
     if not moves:
         return
     rows = conn.execute(_OPEN_OF, {"names": {end.pipeline for end in moves}})
     courses = {row.pipeline: [to_incident(row)] for row in rows}
-    bad = Counter(end.pipeline for end in moves if end.state is not RunState.SUCCEEDED)
+    bad = Counter(end.pipeline for end in moves if end.state in _BAD or end.empty)
     if not courses and not bad:
         return
     for end in moves:
@@ -117,24 +117,32 @@ def follow(conn: Connection, ended: Iterable[Ended]) -> None:
 def _move(course: list[Incident], end: Ended) -> None:
     """Take one end into a pipeline's incidents, of which the last may be open."""
     last = course[-1] if course and course[-1].open else None
-    if end.state is RunState.SUCCEEDED:
-        if last is not None:
-            course[-1] = _closed(last, end)
-        return
-    kind = IncidentKind.MISSED if end.state is RunState.MISSED else IncidentKind.FAILURE
-    if last is not None and kind is last.kind:
+    kind, summary = _kind(end), end.empty or end.error or ""
+    if kind is not None and last is not None and kind is last.kind:
         course[-1] = replace(
             last,
             last_at=end.at,
             last_run_id=end.run_id,
             count=last.count + 1,
-            summary=end.error or "",
+            summary=summary,
             version=last.version + 1,
         )
-    elif last is None or _GRAVITY.index(kind) > _GRAVITY.index(last.kind):
-        if last is not None:
-            course[-1] = _closed(last, end)
-        course.append(Incident(end.pipeline, kind, end.at, end.at, end.run_id, end.run_id, summary=end.error or ""))
+        return
+    slow_no_more = last is not None and last.kind is IncidentKind.SLOW and last.last_run_id == end.run_id
+    takes_over = kind is not None and (last is None or kind.graver(last.kind))
+    if last is not None and (end.state is RunState.SUCCEEDED or slow_no_more or takes_over):
+        course[-1] = _closed(last, end)
+    if kind is not None and (takes_over or end.empty):
+        course.append(Incident(end.pipeline, kind, end.at, end.at, end.run_id, end.run_id, summary=summary))
+
+
+def _kind(end: Ended) -> IncidentKind | None:
+    """Return the trouble that an end is, None where it is none."""
+    if end.empty:
+        return IncidentKind.EMPTY
+    if end.state is RunState.MISSED:
+        return IncidentKind.MISSED
+    return IncidentKind.FAILURE if end.state in RETRYABLE_STATES else None
 
 
 def _closed(incident: Incident, end: Ended) -> Incident:
@@ -177,6 +185,26 @@ def _columns(incident: Incident) -> dict[str, Any]:
         "closing_run_id": incident.closing_run_id,
         "version": incident.version,
     }
+
+
+def open_found(conn: Connection, found: Sequence[tuple[Incident, bool]]) -> list[bool]:
+    """Open incidents that no end of a run brought, where True stands with them, and they are graver than what is open.
+
+    Tells of each whether it was opened.
+    """
+    rows = conn.execute(_OPEN_OF, {"names": {each.pipeline for each, _ in found}})
+    courses = {row.pipeline: [to_incident(row)] for row in rows}
+    opened: list[bool] = []
+    for new, true in found:
+        course = courses.setdefault(new.pipeline, [])
+        last = course[-1] if course else None
+        opened.append(true and (last is None or new.kind.graver(last.kind)))
+        if opened[-1]:
+            if last is not None:
+                course[-1] = replace(last, closed_at=new.last_at, version=last.version + 1)
+            course.append(new)
+    _store(conn, [incident for name in sorted(courses) for incident in courses[name]])
+    return opened
 
 
 @dataclass(frozen=True, slots=True)

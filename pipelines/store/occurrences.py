@@ -12,14 +12,13 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, or_, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from pipelines.model import NewRun, OccurrenceOutcome, Run, RunState, utcnow
-from pipelines.store import bulk, counts, incidents, runs
+from pipelines.model import NewRun, OccurrenceOutcome, Overlap, Run, RunState, utcnow
+from pipelines.store import bulk, counts, incidents, overlaps, questions, runs
 from pipelines.store.columns import any_of
-from pipelines.store.schema import in_states, occurrences, schedules
-from pipelines.store.schema import runs as runs_table
+from pipelines.store.schema import occurrences, schedules
 
 _OUTCOMES = {
     RunState.QUEUED: OccurrenceOutcome.RUN,
@@ -34,11 +33,6 @@ _STORED = select(occurrences.c.run_id).where(
     any_of(occurrences.c.schedule_id, "ids"),
     occurrences.c.due_at >= bindparam("first"),
     occurrences.c.due_at <= bindparam("last"),
-)
-_WAITING = (
-    select(runs_table.c.schedule_id, func.min(runs_table.c.id).label("first"))
-    .where(in_states(RunState.QUEUED), any_of(runs_table.c.schedule_id, "ids"))
-    .group_by(runs_table.c.schedule_id)
 )
 _SKIP = (
     update(occurrences)
@@ -60,13 +54,16 @@ class Due:
     """A schedule's instant that has come: `run` names the schedule and the instant.
 
     `state` is queued for a run that shall start, or skipped or missed for one that shall only be told of, with its
-    `reason`. One that is a `replay` of what was missed waits in line behind others of its schedule.
+    `reason`. `overlap` says what holds while another run of the schedule waits or goes on; a `replay` of what was
+    missed may wait in line behind others. For one that is missed, `ask` is the target where people are asked about it.
     """
 
     run: NewRun
     state: RunState = RunState.QUEUED
     reason: str | None = None
     replay: bool = False
+    overlap: Overlap = Overlap.QUEUE
+    ask: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ class _Won:
 def record_due(conn: Connection, dues: Sequence[Due]) -> list[Run | None]:
     """Record due instants; None for one that was recorded before, by whomever.
 
-    Of one schedule, one run waits: a further one, while that one is still queued, is recorded as skipped.
+    Runs that others of their schedule stand in the way of are recorded as skipped (`overlaps`).
 
     Raises:
         ValueError: a run names no schedule or no instant, or its state is none of queued, skipped, missed.
@@ -92,9 +89,11 @@ def record_due(conn: Connection, dues: Sequence[Due]) -> list[Run | None]:
     numbered = dict(zip(runs.reserve_ids(conn, len(dues)), dues, strict=True))
     winners = _insert(conn, numbered)
     won = [_Won(due, _run(due, run_id, now)) for run_id, due in numbered.items() if run_id in winners]
-    won = _skip_waiting(conn, won)
+    won = _skip_overlapping(conn, won)
     runs.store(conn, [each.due.run for each in won], [each.run for each in won])
-    incidents.follow(conn, [_missed(each.run, now) for each in won if each.run.state is RunState.MISSED])
+    missed = [each for each in won if each.run.state is RunState.MISSED]
+    incidents.follow(conn, [_missed(each.run, now) for each in missed if each.due.ask is None])
+    questions.ask(conn, _asks(missed, now))
     made = {each.run.id: each.run for each in won}
     return [made.get(run_id) for run_id in numbered]
 
@@ -148,23 +147,36 @@ def _run(due: Due, run_id: int, now: datetime) -> Run:
     return made if due.state is RunState.QUEUED else replace(made, state=due.state, reason=due.reason, ended_at=now)
 
 
+def _asks(missed: Sequence[_Won], now: datetime) -> list[questions.Ask]:
+    """Return what people are to be asked, job by job."""
+    instants: dict[tuple[str, str, str], list[datetime]] = {}
+    for each in missed:
+        schedule_id, due_at = _instant(each.due)
+        if each.due.ask is not None:
+            instants.setdefault((schedule_id, each.run.pipeline, each.due.ask), []).append(due_at)
+    return [questions.Ask(*of, instants=found, at=now) for of, found in instants.items()]
+
+
 def _missed(run: Run, now: datetime) -> counts.Ended:
     return counts.Ended(run.pipeline, run.state, now, run.reason, run.id)
 
 
-def _skip_waiting(conn: Connection, won: Sequence[_Won]) -> list[_Won]:
-    """Turn those into skipped ones whose schedule has a run that still waits to start."""
-    ids = {each.run.schedule_id for each in won if each.run.state is RunState.QUEUED}
-    waiting = {row.schedule_id: row.first for row in conn.execute(_WAITING, {"ids": ids})} if ids else {}
-    result: list[_Won] = []
-    skipped: list[dict[str, Any]] = []
-    for each in won:
-        run = each.run
-        in_line = run.state is RunState.QUEUED and not each.due.replay
-        if in_line and (first := waiting.setdefault(run.schedule_id, run.id)) != run.id:
-            why = f"run #{first} of this schedule is still waiting"
-            run = replace(run, state=RunState.SKIPPED, reason=why, ended_at=run.queued_at)
-            skipped.append({"of": run.schedule_id, "instant": run.due_at, "why": why})
-        result.append(_Won(each.due, run))
-    bulk.execute(conn, _SKIP, skipped)
-    return result
+def _skip_overlapping(conn: Connection, won: Sequence[_Won]) -> list[_Won]:
+    """Turn those into skipped ones that other runs of their schedule stand in the way of."""
+    queued = [each for each in won if each.run.state is RunState.QUEUED]
+    wanted = [overlaps.Queued(each.run, each.due.overlap, each.due.replay) for each in queued]
+    reasons = overlaps.skipped(conn, wanted)
+    bulk.execute(
+        conn,
+        _SKIP,
+        [
+            {"of": each.run.schedule_id, "instant": each.run.due_at, "why": reasons[each.run.id]}
+            for each in queued
+            if each.run.id in reasons
+        ],
+    )
+    return [_Won(each.due, _skipped(each.run, reasons.get(each.run.id))) for each in won]
+
+
+def _skipped(run: Run, why: str | None) -> Run:
+    return run if why is None else replace(run, state=RunState.SKIPPED, reason=why, ended_at=run.queued_at)

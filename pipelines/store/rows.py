@@ -53,6 +53,8 @@ def to_run(row: AnyRow) -> Run:
         items_in=of["items_in"],
         items_out=of["items_out"],
         definition_hash=of["definition_hash"],
+        pool=of["pool"],
+        lane=of["lane"],
     )
 
 
@@ -84,6 +86,8 @@ def of_new_run(new: NewRun) -> dict[str, Any]:
         "params": dict(new.params),
         "max_attempts": new.max_attempts,
         "max_instances": new.max_instances,
+        "pool": new.pool,
+        "lane": new.lane,
     }
 
 

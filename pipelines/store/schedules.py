@@ -37,6 +37,8 @@ _REDEFINE = (
         **{name: bindparam(f"new_{name}", type_=schedules.c[name].type) for name in _DEFINITION},
         state=bindparam("to"),
         last_due_at=bindparam("instant"),
+        paused_until=bindparam("until"),
+        pause_reason=bindparam("why"),
     )
 )
 _RETIRE = update(schedules).where(_ID).values(state=ScheduleState.RETIRED.value)
@@ -207,6 +209,8 @@ def _merged(old: ScheduleRow, new: ScheduleRow, at: datetime) -> ScheduleRow:
         state=ScheduleState.ACTIVE if back else old.state,
         created_at=old.created_at,
         last_due_at=at if restarted else old.last_due_at,
+        paused_until=None if back else old.paused_until,
+        pause_reason=None if back else old.pause_reason,
     )
 
 
@@ -225,4 +229,6 @@ def _redefined(row: ScheduleRow) -> dict[str, Any]:
         "of": row.id,
         "to": row.state.value,
         "instant": row.last_due_at,
+        "until": row.paused_until,
+        "why": row.pause_reason,
     }

@@ -77,10 +77,13 @@ runs = Table(
     Column("items_out", BigInteger, nullable=False, server_default=text("0")),
     Column("owner", PlainText),
     Column("lease_until", UtcDateTime),
+    Column("lane", ExactText),
+    Column("pool", ExactText),
     sqlite_autoincrement=True,
 )
 """One execution of a pipeline. `attempt` is the newest attempt's number, 0 before the first; only its holder may end
-it. Schedules and occurrences are named without a foreign key: history outlives them."""
+it. Of the runs in one `lane` one goes on at a time. Schedules and occurrences are named without a foreign key: history
+outlives them."""
 
 
 def in_states(*states: RunState) -> ColumnClause[Any]:
@@ -104,6 +107,8 @@ Index(
     runs.c.id,
     runs.c.pipeline,
     runs.c.max_instances,
+    runs.c.lane,
+    runs.c.pool,
     sqlite_where=_live,
     postgresql_where=_live,
 )

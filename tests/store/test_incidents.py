@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import event, select
 
-from pipelines.model import IncidentKind, Mute, RunError, RunState
-from pipelines.store import ends, incidents, occurrences, outbox, runs, tellings, troubles
+from pipelines.model import Incident, IncidentKind, Mute, RunError, RunState
+from pipelines.store import ends, expectations, incidents, occurrences, outbox, runs, tellings, troubles
 from pipelines.store.face_schema import incidents as table
 from pipelines.store.incidents import Late
 from pipelines.store.notes import Note
@@ -99,7 +99,7 @@ def test_many_ends_in_one_transaction_keep_their_order(conn):
 
 
 def test_where_all_goes_well_one_look_is_enough(conn):
-    """Runs that succeed cost one question about open incidents, however many they are; cancelled ones none."""
+    """Runs that succeed cost one question about open incidents, however many they are; so do cancelled ones."""
     made = started(conn, *(f"p{number}" for number in range(20)))
     asked = []
     event.listen(
@@ -112,7 +112,7 @@ def test_where_all_goes_well_one_look_is_enough(conn):
     finish(conn, *(end(run) for run in made[:10]))
     assert 1 == len(asked)
     finish(conn, *(end(run, RunState.CANCELLED) for run in made[10:]))
-    assert 1 == len(asked)
+    assert 2 == len(asked)
 
 
 def test_runs_that_died_with_the_service_are_trouble(conn):
@@ -169,6 +169,20 @@ def test_a_run_that_does_not_start_is_late(conn):
     (run,) = claim(conn)
     finish(conn, end(run))
     assert [] == troubles.standing(conn)
+
+
+def test_what_is_missing_or_slow_opens_an_incident_while_it_is_so(conn):
+    """That nothing succeeded meanwhile, and that the run goes on, is asked in the transaction; the graver one stays."""
+    ended(conn, RunState.SUCCEEDED)
+    (run,) = started(conn, "prices")
+    slow = Incident("prices", IncidentKind.SLOW, NOON, after(9), run.id, run.id)
+    missing = Incident("prices", IncidentKind.MISSING, NOON, after(9), None, None)
+    assert [False] == expectations.open_missing(conn, [(missing, None)])
+    assert [True] == expectations.open_slow(conn, [slow])
+    assert [True, False] == expectations.open_missing(conn, [(missing, after(60)), (missing, after(60))])
+    assert [False] == expectations.open_slow(conn, [slow])
+    assert [IncidentKind.MISSING] == [each.kind for each in troubles.standing(conn)]
+    assert {"prices": (run.id, after(60))} == expectations.last_of(conn, ["prices", "stock"])
 
 
 def test_a_run_that_started_meanwhile_is_not_late(conn):

@@ -61,6 +61,20 @@ def test_a_paused_schedule_stays_paused(conn):
     assert [ScheduleState.PAUSED] == [row.state for row in sync(conn, schedule(spec={"every": 5}))]
 
 
+def test_an_edited_pause_ends_when_it_was_to_end(conn):
+    """A paused schedule that is edited keeps until when and why; one that is taken out and put back has no pause."""
+    sync(conn, schedule())
+    schedules.set_state(conn, [SetState("prices", ScheduleState.PAUSED, NOON, after(60), "holidays")])
+    for again in (False, True):
+        (row,) = sync(conn, schedule(spec={"cron": f"{again:d} 7 * * *"}))
+        assert (after(60), "holidays") == (row.paused_until, row.pause_reason)
+        assert row == schedules.get(conn, "prices")
+    sync(conn)
+    (row,) = sync(conn, schedule())
+    assert (ScheduleState.ACTIVE, None, None) == (row.state, row.paused_until, row.pause_reason)
+    assert row == schedules.get(conn, "prices")
+
+
 def test_a_schedule_that_vanished_is_retired_and_comes_back_afresh(conn):
     """It is kept, not returned, and active again from the moment it reappears."""
     sync(conn, schedule("a"), schedule("b"))
