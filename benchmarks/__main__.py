@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from benchmarks import autocomplete, burst, chain_items, interactions, recorded_runs, registration
+from benchmarks import autocomplete, burst, chain_items, interactions, keeping, recorded_runs, registration
 from benchmarks.measure import Row
 
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
@@ -17,6 +17,7 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "burst": burst.measure,
     "chain": chain_items.measure,
     "interactions": interactions.measure,
+    "keeping": keeping.measure,
     "registration": registration.measure,
     "runs": recorded_runs.measure,
 }

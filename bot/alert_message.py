@@ -85,15 +85,24 @@ def _line(of: Facts, tell: str) -> str:
         "failure": lambda: [f"{name} {'still fails' if tell == 'reminder' else _failed(of)}{_in_stage(of)}"],
         "missed": lambda: [f"{name} missed {so_many(of['count'], 'run')}"],
         "late": lambda: [f"{name} is late: due {ago(of['since'])}, not started"],
+        "missing": lambda: [f"{name} {_without_success(of)}"],
+        "slow": lambda: [f"{name} is slow: {inline_cut(of['summary'], LONGEST_LINE)}"],
+        "empty": lambda: [f"{name} succeeded with too little: {inline_cut(of['summary'], LONGEST_LINE)}"],
     }[of["kind"]]()
-    if of["kind"] == "failure" and of["count"] > 1:
+    if of["kind"] in ("failure", "empty") and of["count"] > 1:
         parts.append(f"{ordinal(of['count'])} in a row")
-    if tell == "reminder" and of["kind"] != "late":
+    if tell == "reminder" and of["kind"] not in ("late", "missing"):
         parts.append(f"since {ago(of['since'])}")
     if of["suppressed"]:
         parts.append(f"{of['suppressed']} while muted")
     emoji = "🔔" if tell == "reminder" else _emoji(of)
     return f"{emoji} {' · '.join(parts)}"
+
+
+def _without_success(of: Facts) -> str:
+    if of["last_success"]:
+        return f"is missing: it last succeeded {ago(of['last_success'])}"
+    return f"is missing: it should have succeeded {ago(of['since'])}, and never has"
 
 
 def _recovered(of: Facts) -> str:
@@ -103,6 +112,9 @@ def _recovered(of: Facts) -> str:
         "failure": f"✅ {called(of)} recovered after {took} · {so_many(count, 'failure')}",
         "missed": f"✅ {called(of)} ran again after {took} · {so_many(count, 'run')} missed",
         "late": f"✅ {called(of)} ran after all · {took} after it was due",
+        "missing": f"✅ {called(of)} succeeded again · {took} later than expected",
+        "slow": f"✅ {called(of)} is no longer slow · {took} longer than expected",
+        "empty": f"✅ {called(of)} has items again after {took} · {so_many(count, 'empty run')}",
     }[of["kind"]]
 
 
@@ -151,17 +163,20 @@ def _notes(of: Facts) -> Iterable[str]:
 
 def _rows(of: Facts | None) -> list[dict[str, Any]]:
     """Return the buttons of a message about one pipeline; when all is well only the log is left."""
-    if of is None or not of["run"]:
+    if of is None:
         return []
     run, incident = of["run"], of["incident"]
-    log = button("Log", f"p1:log:{run}")
+    logged = [button("Log", f"p1:log:{run}")] if run and of["kind"] in ("failure", "slow", "empty") else []
     if of["ended"]:
-        return [row(log)] if of["kind"] == "failure" else []
-    retry = button("Retry" if of["kind"] == "failure" else "Run now", f"p1:retry:{run}", PRIMARY)
-    first = [retry, log] if of["kind"] == "failure" else [retry]
+        return [row(*logged)] if logged and of["kind"] == "failure" else []
+    first = []
+    if run and of["kind"] != "slow":  # what is slow goes on
+        first.append(button("Retry" if of["kind"] == "failure" else "Run now", f"p1:retry:{run}", PRIMARY))
+    first += logged
     if not of["acknowledged_by"]:
         first.append(button("I'm on it", f"p1:ack:{incident}"))
-    return [row(*first), row(*(button(label, f"p1:mute:{incident}:{span}") for span, label in MUTES))]
+    mutes = row(*(button(label, f"p1:mute:{incident}:{span}") for span, label in MUTES))
+    return [row(*first), mutes] if first else [mutes]
 
 
 # ---------------------------------------------------------------- several pipelines
@@ -219,7 +234,14 @@ def _unmuted(facts: Facts) -> Payload:
     if not members:
         return payload(f"🔔 {called(facts)} is no longer muted · {held} · it is well now", [], [], silent=True)
     (of,) = members
-    now = {"failure": "it still fails", "missed": "it has not run since", "late": "it is late"}[of["kind"]]
+    now = {
+        "failure": "it still fails",
+        "missing": "it has not succeeded for too long",
+        "empty": "it succeeds with too little",
+        "missed": "it has not run since",
+        "slow": "it is slow",
+        "late": "it is late",
+    }[of["kind"]]
     content = f"🔔 {called(facts)} is no longer muted · {held} · {now}"
     return payload(content, [_embed(of)], _rows(of), mention=facts["mention"])
 
@@ -234,9 +256,9 @@ def _success_line(facts: Facts) -> str:
 
 
 def _emoji(of: Facts) -> str:
-    if of["kind"] != "failure":
-        return "⚠️" if of["kind"] == "missed" else "🐢"
-    return texts.look(_state(of)).emoji
+    if of["kind"] in ("late", "slow"):
+        return "🐢"
+    return texts.look(_state(of)).emoji if of["kind"] == "failure" else "⚠️"
 
 
 def _failed(of: Facts) -> str:

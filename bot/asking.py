@@ -29,6 +29,7 @@ VERBS: Mapping[str, Verb] = {
     **{verb.value: verb for verb in Verb},
     "again": Verb.RUN,
     "retry": Verb.RUN,
+    "makeup": Verb.RUN,
     "plan": Verb.SCHEDULE,
     "undo": Verb.SCHEDULE,
     "unmute": Verb.MUTE,

@@ -39,8 +39,8 @@ class Facts:
     """What a card tells of a run.
 
     `stages` are the counts so far, zeros for those to come. `done` is the run's own word for how far it is, 0 to 1, and
-    `note` its words. `usual_s` is the median of its last `usual_of` successful runs, in seconds. `behind` is the run
-    that it waits for, `streak` how many runs have failed in a row, this one included. `notice` is a line of our own.
+    `note` its words. `usual_s` is the median of its last `usual_of` successful runs, in seconds. `waits` says what a
+    queued one waits for, `streak` how many runs failed in a row, this one included. `notice` is a line of our own.
     """
 
     run: Run
@@ -49,7 +49,7 @@ class Facts:
     note: str = ""
     usual_s: float | None = None
     usual_of: int = 0
-    behind: int | None = None
+    waits: str = "waits for its turn"
     streak: int = 0
     notice: str = ""
 
@@ -124,7 +124,7 @@ def _going_on(facts: Facts) -> Iterator[str]:
     run = facts.run
     if run.state is RunState.QUEUED:
         yield f"asked for {texts.ago(run.queued_at)} {_by(run)}"
-        yield f"queued behind #{facts.behind}" if facts.behind is not None else "waits for a free place"
+        yield inline_cut(facts.waits, LONGEST_PARAMS)
     elif run.state is RunState.WAITING_RETRY:
         when = f" {texts.ago(run.not_before)}" if run.not_before else ""
         yield f"waits for attempt {run.attempt + 1} of {run.max_attempts}{when}"

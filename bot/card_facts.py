@@ -46,7 +46,7 @@ class CardFacts:
             note=text(live.note) if live is not None else "",
             usual_s=median(usual) if usual else None,
             usual_of=len(usual),
-            behind=self._behind(run),
+            waits=self._scheduler.overview.waiting_for(run) or "",
             streak=await self._streak(run),
             notice=notice,
         )
@@ -81,15 +81,6 @@ class CardFacts:
         definition = self._scheduler.catalog.pipelines.get(run.pipeline)
         names = stage_names(definition) if definition is not None else ()
         return tuple(StageCount(at, name, 0, 0, 0.0) for at, name in enumerate(names))
-
-    def _behind(self, run: Run) -> int | None:
-        """Return the run that a queued one waits for, where its pipeline has as many runs as it may have."""
-        definition = self._scheduler.catalog.pipelines.get(run.pipeline)
-        if run.state is not RunState.QUEUED or definition is None:
-            return None
-        live = self._scheduler.overview.live_runs()
-        earlier = [each.id for each in live if each.pipeline == run.pipeline and each.id < run.id]
-        return earlier[-1] if len(earlier) >= definition.max_instances else None
 
     async def _streak(self, run: Run) -> int:
         """Return how many runs failed in a row, this one included; others than good and bad ones do not count."""

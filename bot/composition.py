@@ -14,6 +14,8 @@ from bot.commands import (
     history,
     jobs,
     logs,
+    makeup_buttons,
+    missed,
     pause,
     pipelines,
     remove,
@@ -31,6 +33,7 @@ FEATURES = (
     run,
     cancel,
     history,
+    missed,
     logs,
     schedule,
     jobs,
@@ -40,6 +43,7 @@ FEATURES = (
     status,
     whoami,
     alert_buttons,
+    makeup_buttons,
     plugin_commands,
 )
 """Those of plugins come last, so that they cannot take a name of ours."""

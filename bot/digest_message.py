@@ -34,8 +34,8 @@ def digest(facts: Facts) -> Payload:
 
 
 def _failing(of: Facts) -> str:
-    what = {"failure": f"×{of['count']}", "missed": f"missed {of['count']}", "late": "late"}[of["kind"]]
-    return f"❌ {called(of)} {what}, since {ago(of['since'])}"
+    counted = {"failure": f"×{of['count']}", "missed": f"missed {of['count']}", "empty": f"empty ×{of['count']}"}
+    return f"❌ {called(of)} {counted.get(of['kind'], of['kind'])}, since {ago(of['since'])}"
 
 
 def _slow(of: Facts) -> str:

@@ -48,6 +48,10 @@ class WithoutToken:
         """Return the channels that are missing, with the reason."""
         return {"discord": "DISCORD_TOKEN is not set; sent once the service runs with one"}
 
+    def state(self) -> str:
+        """Say that there is no bot."""
+        return "off: no token"
+
     async def start(self, scheduler: PipelineScheduler) -> None:
         """Say that there is no bot."""
         library_log.set_up(scheduler.redactor.text)

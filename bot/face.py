@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import discord.http
 
-from bot import addresses, alert_message, library_log
+from bot import addresses, alert_message, library_log, question_message
 from bot.card_keeper import CardKeeper
 from bot.client import Pace, Parts, Pipecall
 from bot.composition import compose
@@ -60,6 +60,7 @@ class DiscordFace:
         renderers = {
             "alert": alert_message.render_alert,
             "digest": alert_message.render_digest,
+            "question": question_message.render_question,
             "card": self._render_card,
         }
         return {

@@ -32,7 +32,9 @@ def words(row: ScheduleRow) -> str:
 
 def due(row: ScheduleRow) -> str:
     """Return `next run in 3 hours`, or that there is none."""
-    return f"next run {texts.ago(row.next_due_at)}" if row.next_due_at else "it is not due again"
+    if row.next_due_at is not None:
+        return f"next run {texts.ago(row.next_due_at)}"
+    return "ended" if row.ended else "it is not due again"
 
 
 def pause(row: ScheduleRow) -> str:

@@ -108,6 +108,8 @@ def member(incident: Incident, mute: Mute | None, more: Details) -> dict[str, An
         "state": run.state.value if run is not None else None,
         "count": incident.count,
         "since": incident.opened_at.isoformat(),
+        "summary": incident.summary[:LONGEST_ERROR],
+        "started": _iso(run.started_at) if run is not None else None,
         "last": incident.last_at.isoformat(),
         "ended": _iso(incident.closed_at),
         "downtime_s": (incident.closed_at - incident.opened_at).total_seconds() if incident.closed_at else None,

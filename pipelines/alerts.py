@@ -1,7 +1,8 @@
 """The task that tells people of trouble, and once a day how things are: it stores messages; delivering is not its part.
 
-It wakes when a run ends badly, waits a moment for others, and looks at what people do not know yet. Every half minute
-it looks all the same: for runs that are late, mutes that are over, reminders and the daily summary.
+It wakes when a run ends badly or goes on for too long, waits a moment for others, and looks at what people do not know
+yet. Every half minute it looks all the same: for runs that are late, successes that are missing, mutes that are over,
+reminders and the daily summary.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from itertools import islice
 from pipelines import alert_facts, digest, notifications
 from pipelines.catalog import Catalog
 from pipelines.errors import StoreError
+from pipelines.expectations import Expectations
 from pipelines.face_definition import AlertKind, AlertsSection
 from pipelines.model import RETRYABLE_STATES, Run, RunState, utcnow
 from pipelines.notifications import Plan
@@ -66,6 +68,7 @@ class Alerts:
         self._posted = posted
         self._debounce_s = debounce_s
         self._woken = asyncio.Event()
+        self._expectations = Expectations(writer, reader, catalog, wake=self._woken.set)
         self._watched: set[str] = set()
         self._reminded: dict[str, int] = {}
         self._sections: dict[str, AlertsSection] = {}
@@ -76,6 +79,8 @@ class Alerts:
 
     def happened(self, run: Run) -> None:
         """Take note of what became of a run; quick."""
+        if self._expectations.happened(run):
+            self._woken.set()
         if run.state in _WAKING:
             self._watched.add(run.pipeline)
             self._woken.set()
@@ -113,8 +118,10 @@ class Alerts:
         now = self._clock()
         if self._looked_at is None or now >= self._looked_at + EVERY:
             await self._find_late(now)
+            await self._expectations.find_missing(now)
             await self._summarise(now)
             self._looked_at = now
+        await self._expectations.find_slow(now)
         await self._tell(now)
         await self._tell_successes(now)
 

@@ -57,6 +57,13 @@ class Catalog:
         loaded = self._loaded
         return [entry for entry in loaded.schedules if loaded.file.pipelines[entry.pipeline].enabled]
 
+    def alerts_target(self, pipeline: str) -> str | None:
+        """Return where people are told of trouble with a pipeline, as the target of a message; None: nowhere."""
+        base, definition = self._loaded.file.alerts, self._loaded.file.pipelines.get(pipeline)
+        own = definition.alerts if definition is not None else None
+        channel = (own.over(base) if own is not None else base).channel_id
+        return f"discord:{channel}" if channel is not None else None
+
     def unscheduled(self) -> list[PipelineDefinition]:
         """Return the enabled pipelines without a schedule: they run once at start."""
         return [each for each in self.enabled() if not each.schedules]

@@ -19,7 +19,8 @@ from pydantic import Field, field_validator, model_validator
 from pipelines import variables
 from pipelines.face_definition import AlertsSection, ChatRules, DiscordSection
 from pipelines.fields import Choice, Duration, Flag, JsonMapping, Number, Seconds, Text, Texts, Whole
-from pipelines.model import ExecutorKind, NewRun, Params, StageSpec, StartedBy
+from pipelines.keep_definition import Keep
+from pipelines.model import ExecutorKind, NewRun, Overlap, Params, StageSpec, StartedBy
 from pipelines.parameters import Declarations, Parameter, complete, declared, defaults
 from pipelines.policy import PolicySection
 from pipelines.schedule_definition import (
@@ -31,11 +32,13 @@ from pipelines.schedule_definition import (
     ScheduleDefinition,
     Section,
 )
+from pipelines.watch_definition import Expect, Heartbeat, Monitoring
 from pipelines.wording import found
 
 __all__ = [
     "FACES",
     "Interval",
+    "Keep",
     "LogLevel",
     "Misfire",
     "MisfirePolicy",
@@ -123,7 +126,9 @@ def _short_or_mapping(schema: dict[str, Any]) -> None:
     schema["minItems"] = 1
 
 
-_NOT_WHAT_IT_DOES = {"schedules", "description", "policy", "alerts", "discord", "discord_commands"}
+_NOT_WHAT_IT_DOES = {
+    *("schedules", "description", "policy", "alerts", "expect", "discord", "discord_commands", "overlap", "pool")
+}
 
 
 class PipelineDefinition(Section):
@@ -147,6 +152,12 @@ class PipelineDefinition(Section):
     )
     retry: RetryPolicy = Field(default=RetryPolicy(), description="Over the scheduler's default_retry, field by field.")
     max_instances: Annotated[int, Whole(1, 1_000)] = Field(default=1, description="Runs of it that may go on at once.")
+    overlap: Annotated[Overlap, Choice(Overlap)] = Field(
+        default=Overlap.QUEUE, description="What if a run of a schedule still waits or goes on when the next is due."
+    )
+    pool: Annotated[str | None, NAME] = Field(
+        default=None, description="The pool that its runs take a place in; scheduler.pools says how many there are."
+    )
     on_crash: Annotated[OnCrash, Choice(OnCrash)] = Field(
         default=OnCrash.RETRY, description="After its process died: try again, or end the run."
     )
@@ -155,6 +166,7 @@ class PipelineDefinition(Section):
     )
     policy: PolicySection | None = Field(default=None, description="Who may do what; over the file's, level by level.")
     alerts: AlertsSection | None = Field(default=None, description="Who is told of trouble; over the file's.")
+    expect: Expect = Field(default=Expect(), description="What falls short of this is told as trouble.")
     discord: ChatRules = Field(default=ChatRules(), description="What holds for it in chat.")
     discord_commands: Annotated[tuple[str, ...], Texts(CLASS_PATH)] = Field(
         default=(), description="Classes that add commands to the bot."
@@ -224,6 +236,7 @@ class PipelineDefinition(Section):
             actor=actor,
             max_attempts=self.retry.attempts,
             max_instances=self.max_instances,
+            pool=self.pool,
         )
 
     def resolved_params(self, env: Mapping[str, str], given: Params | None = None) -> dict[str, Any]:
@@ -243,26 +256,29 @@ class PipelineDefinition(Section):
         return result
 
 
-class Monitoring(Section):
-    """Whether and how often the scheduler looks after itself."""
-
-    enabled: Annotated[bool, Flag()] = True
-    health_check_interval: Annotated[timedelta, Duration()] = Field(
-        default=timedelta(minutes=5), description="Time between checks, in seconds or as text such as 5m."
-    )
-
-
 class SchedulerSection(Section):
     """What holds for all pipelines."""
 
     timezone: Annotated[str, ZONE] = Field(default="Europe/Stockholm", description="For schedules that name none.")
     max_parallel_jobs: Annotated[int, Whole(1, 1_000)] = Field(default=3, description="Runs that may go on at once.")
+    pools: dict[str, Annotated[int, Whole(1, 1_000)]] = Field(
+        default_factory=dict, description="Runs that may go on at once in each pool, over all pipelines with that pool."
+    )
     log_level: Annotated[LogLevel, Choice(LogLevel)] = Field(default=LogLevel.INFO, description="What the log shows.")
     default_timeout: Annotated[timedelta, Duration()] = Field(
         default=timedelta(hours=1), description="Longest time for one attempt, in seconds or as text such as 5m."
     )
     default_retry: RetryPolicy = Field(default=RetryPolicy(), description="For pipelines, field by field.")
     monitoring: Monitoring = Field(default=Monitoring(), description="Health checks.")
+    heartbeat: Heartbeat | None = Field(default=None, description="Calls a service that notices when this one is gone.")
+    keep: Keep = Field(default=Keep(), description="How long history is kept; null stands for ever.")
+
+    @field_validator("pools", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        for name in value if isinstance(value, dict) else ():
+            NAME.read(name)
+        return {} if value is None else value
 
 
 class PipelinesFile(Section):

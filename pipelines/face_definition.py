@@ -22,10 +22,13 @@ class AlertKind(StrEnum):
     RECOVERY = "recovery"
     LATE = "late"
     MISSED = "missed"
+    MISSING = "missing"
+    SLOW = "slow"
+    EMPTY = "empty"
     SUCCESS = "success"
 
 
-DEFAULT_KINDS = (AlertKind.FAILURE, AlertKind.RECOVERY, AlertKind.LATE, AlertKind.MISSED)
+DEFAULT_KINDS = tuple(kind for kind in AlertKind if kind is not AlertKind.SUCCESS)
 
 
 class AlertsSection(Section):

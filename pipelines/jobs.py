@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipelines.catalog import Catalog, ScheduleEntry
-from pipelines.definition import ScheduleDefinition
+from pipelines.definition import MisfirePolicy, ScheduleDefinition
 from pipelines.errors import BadSchedule, InvalidTransition, StoreError, UnknownName
 from pipelines.faults import faults
 from pipelines.model import Params, Run, ScheduleRow, ScheduleState
@@ -106,21 +106,21 @@ class Jobs:
         return ScheduleEntry(job_id, pipeline, definition, definition.trigger(zone, job_id), zone, params)
 
     def _scheduled(self, row: ScheduleRow, now: datetime) -> Scheduled:
-        definition = self._catalog.get(row.pipeline)
-        return Scheduled(
-            entry=self.entries[row.id],
-            last=row.last_due_at or now,
-            max_attempts=definition.retry.attempts,
-            max_instances=definition.max_instances,
-        )
+        scheduled = Scheduled.of(self.entries[row.id], self._catalog.get(row.pipeline), last=row.last_due_at or now)
+        if scheduled.entry.definition.misfire_policy is MisfirePolicy.ASK:
+            scheduled.ask = self._catalog.alerts_target(row.pipeline)
+            if scheduled.ask is None:
+                logger.warning("job '%s' has nowhere to ask: its missed runs are only recorded; set `alerts`", row.id)
+        return scheduled
 
     def with_next_due(self, row: ScheduleRow) -> ScheduleRow:
         """Return the row with its next run, None where there is to be none."""
         entry = self.entries.get(row.id)
         if entry is None or row.state is not ScheduleState.ACTIVE:
             return row
-        now = self._clock()
-        return replace(row, next_due_at=self._next_after(entry.trigger, max(now, row.last_due_at or now)))
+        now, offset = self._clock(), entry.offset
+        due_at = self._next_after(entry.trigger, max(now - offset, row.last_due_at or now))
+        return replace(row, next_due_at=due_at + offset if due_at is not None else None)
 
     def _next_after(self, trigger: Trigger, after: datetime) -> datetime | None:
         """Return the trigger's next instant; many ask for the same one."""

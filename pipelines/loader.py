@@ -151,6 +151,7 @@ class _Reading:
         section = section.model_copy(
             update={**update, "default_retry": given.default_retry.over(section.default_retry)}
         )
+        self._heartbeat(section, path)
         try:
             check_zone(section.timezone)
         except BadSchedule as error:
@@ -160,6 +161,19 @@ class _Reading:
                 self._tell((*path, "timezone"), str(error))
             return section.model_copy(update={"timezone": "UTC"})
         return section
+
+    def _heartbeat(self, section: SchedulerSection, path: KeyPath) -> None:
+        """Read what the heartbeat's address asks of the environment; what it becomes must be an address."""
+        if section.heartbeat is None:
+            return
+        way = (*path, "heartbeat")
+        at_fault = len(self._problems)
+        self._variables({"url": section.heartbeat.url}, way, enabled=True)
+        if len(self._problems) > at_fault:
+            return
+        if not variables.filled(section.heartbeat.url, self._env).startswith(("http://", "https://")):
+            given = quoted(section.heartbeat.url)
+            self._tell((*way, "url"), f"found {given}; expected an address that begins with https:// or http://")
 
     def _overrides(self, overrides: Mapping[str, Any]) -> SchedulerSection:
         try:
@@ -204,7 +218,15 @@ class _Reading:
             way = (*path, "schedule", place)
             self._variables(schedule.params, (*way, "params"), enabled=enabled)
             self._schedules.check(name, params, schedule, path=way, default_zone=scheduler.timezone)
+        if definition and definition.pool:
+            self._pool(definition.pool, (*path, "pool"), scheduler)
         return definition.with_defaults(scheduler) if definition else None
+
+    def _pool(self, name: str, path: KeyPath, scheduler: SchedulerSection) -> None:
+        told = any(problem.path.startswith("scheduler.pools") for problem in self._problems)
+        if name not in scheduler.pools and not told:
+            known = suggestion(name, list(scheduler.pools))
+            self._tell(path, f"unknown pool {quoted(name)}; {known} Pools stand under scheduler: pools: {{{name}: 1}}")
 
     def _stage(self, stage: StageDefinition, path: KeyPath, *, enabled: bool) -> None:
         self._variables(stage.kwargs, (*path, "kwargs"), enabled=enabled)

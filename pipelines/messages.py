@@ -10,6 +10,7 @@ from pipelines.catalog import Catalog
 from pipelines.channels import Channel
 from pipelines.delivery import Delivery
 from pipelines.model import Run, RunState
+from pipelines.questions import Questions
 from pipelines.store.writer import Reader, Writer
 
 
@@ -37,16 +38,17 @@ class Messages:
             upcoming=upcoming,
             posted=self.delivery.wake,
         )
+        self.questions = Questions(writer, reader, clock=clock, posted=self.delivery.wake)
 
     def happened(self, run: Run) -> None:
         """Take note of what became of a run: its messages were stored with its end."""
         self.alerts.happened(run)
-        if run.state is RunState.SUCCEEDED:
+        if run.state in (RunState.SUCCEEDED, RunState.MISSED):  # people may be asked about a missed one
             self.delivery.wake()
 
     def work(self) -> Mapping[str, Coroutine[None, None, None]]:
         """Return what must go on as long as the service does, by name."""
-        return {"delivery": self.delivery.run(), "alerts": self.alerts.run()}
+        return {"delivery": self.delivery.run(), "alerts": self.alerts.run(), "questions": self.questions.run()}
 
     async def flush(self, timeout_s: float) -> str:
         """Deliver for up to `timeout_s` seconds; return in words what waits then, empty where nothing does."""

@@ -14,13 +14,17 @@ CATCH_UP = 1_000
 ON_TIME = timedelta(seconds=60)
 """An instant handled within this time of being due counts as on time, whatever the policy: twice the longest nap."""
 
+ASKED = "asked"
+"""The reason of a missed instant about which people are asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of one due instant: a run when `missed` is None, else the reason why not."""
+    """What becomes of one due instant: a run when `missed` is None, else the reason why not; or people are asked."""
 
     due_at: datetime
     missed: str | None
+    asked: bool = False
 
 
 def decide(
@@ -29,7 +33,8 @@ def decide(
     """Yield a decision for each of `instants` (UTC, ascending, all ≤ now), oldest first.
 
     `left_out` older instants, beyond `CATCH_UP`, are told in the reason of the oldest decision. Within `grace` the
-    newest runs (`latest`) or all do (`all`); with `none` only what is on time runs.
+    newest runs (`latest`) or all do (`all`); with `none` only what is on time runs, and with `ask` people are asked
+    about the others.
     """
     oldest_to_run = now - (min(grace, ON_TIME) if policy is MisfirePolicy.NONE else max(grace, ON_TIME))
     newest = instants[-1] if instants else None
@@ -37,6 +42,8 @@ def decide(
         if due_at < oldest_to_run:
             more = f", like {left_out} before it" if left_out and index == 0 else ""
             yield Decision(due_at, f"the service did not run when it was due{more}")
+        elif policy is MisfirePolicy.ASK and due_at < now - ON_TIME:
+            yield Decision(due_at, ASKED, asked=True)
         elif policy is MisfirePolicy.LATEST and due_at is not newest:
             yield Decision(due_at, f"a newer one, due {newest:%Y-%m-%d %H:%M:%S}Z, took its place")
         else:

@@ -17,6 +17,7 @@ from pipelines.loader import Loaded
 from pipelines.model import LIVE_STATES, RETRYABLE_STATES, Run, RunState, ScheduleRow
 from pipelines.store import history
 from pipelines.store.writer import Reader
+from pipelines.waiting import waiting_for
 
 RECENT = 200
 """So many runs are remembered, newest first."""
@@ -140,6 +141,17 @@ class Overview:
     def live_runs(self) -> list[Run]:
         """Return the runs that wait or go on, oldest first."""
         return [self._live[run_id] for run_id in sorted(self._live)]
+
+    def waiting_for(self, run: Run) -> str | None:
+        """Say in words what a run waits for; None for one that is not queued."""
+        definition, options = self._catalog.pipelines.get(run.pipeline), self._catalog.options
+        return waiting_for(
+            run,
+            self._live.values(),
+            max_instances=definition.max_instances if definition is not None else 1,
+            pools=options.pools,
+            slots=options.max_parallel_jobs,
+        )
 
     def recent_runs(self, limit: int = 50) -> list[Run]:
         """Return the runs that were over last, newest first."""

@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipelines.errors import UnknownName
-from pipelines.model import Attempt, AuditEntry, Incident, LogLine, PipelineStats, Run, RunState, StageCount
-from pipelines.store import audit, history, incidents, logs, outbox
+from pipelines.model import (
+    Attempt,
+    AuditEntry,
+    Incident,
+    LogLine,
+    Occurrence,
+    PipelineStats,
+    Question,
+    Run,
+    RunState,
+    StageCount,
+)
+from pipelines.store import audit, history, incidents, logs, outbox, questions
 from pipelines.store.writer import Reader
 
 
@@ -42,6 +53,10 @@ class Reads:
             history.runs, pipeline=pipeline, state=state, schedule_id=schedule_id, limit=limit, before_id=before_id
         )
 
+    async def ledger(self, schedule_id: str | None = None, limit: int = 50) -> list[tuple[Occurrence, str]]:
+        """Return the instants that did not become runs, of one schedule or of all, with the pipeline, latest first."""
+        return await self._reader.read(history.ledger, schedule_id, limit)
+
     async def attempts(self, run_id: int) -> list[Attempt]:
         """Return a run's attempts in their order."""
         return await self._reader.read(history.attempts, run_id)
@@ -76,6 +91,17 @@ class Reads:
         if incident is None:
             raise UnknownName("incident", str(incident_id), [])
         return incident
+
+    async def question(self, question_id: int) -> Question:
+        """Return what people were asked about missed runs.
+
+        Raises:
+            UnknownName: there is no question of this id.
+        """
+        question = await self._reader.read(questions.get, question_id)
+        if question is None:
+            raise UnknownName("question", str(question_id), [])
+        return question
 
     async def audit(self, limit: int = 50) -> Sequence[AuditEntry]:
         """Return what was asked for last, newest first."""

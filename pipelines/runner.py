@@ -192,6 +192,7 @@ class Runner:
             next_state=RunState.WAITING_RETRY if retry_at else outcome.state,
             not_before=retry_at,
             definition_hash=definition.hash if definition else None,
+            min_items=definition.expect.min_items if definition else 0,
         )
         if not await self._written(finish, log):
             log.say(logging.WARNING, "its end was not recorded: the run is no longer held by this process")

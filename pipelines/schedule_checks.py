@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeAlias
 
 from pipelines import parameters
 from pipelines.definition import ScheduleDefinition
 from pipelines.errors import BadSchedule, Problem
 from pipelines.model import Params, ScheduleRow
-from pipelines.triggers import Trigger, check_zone
+from pipelines.triggers import Trigger, check_zone, offset_of, within
 from pipelines.wording import quoted
 from pipelines.yaml_values import KeyPath
 
@@ -35,6 +36,11 @@ class ScheduleEntry:
     trigger: Trigger
     zone: str
     params: Params
+
+    @property
+    def offset(self) -> timedelta:
+        """How much later than due it starts, always."""
+        return offset_of(self.id, self.definition.jitter)
 
     def row(self) -> ScheduleRow:
         """Return the schedule as the store is told of it."""
@@ -82,11 +88,15 @@ class ScheduleChecks:
             check_zone(zone)
             way = (*path, schedule.kind)
             trigger = self._trigger(schedule, zone, schedule_id)
+            way = (*path, "start")
+            start = schedule.starts(zone)
+            way = (*path, "end")
+            trigger = within(trigger, start, schedule.ends(zone))
         except BadSchedule as error:
             self._tell(way, str(error))
             return
         for warning in trigger.warnings:
-            self._warn(way, warning)
+            self._warn((*path, schedule.kind), warning)
         self.entries.append(ScheduleEntry(schedule_id, pipeline, schedule, trigger, zone, merged))
 
     def _merged(self, params: Params, own: Params, path: KeyPath) -> Params:
@@ -112,5 +122,5 @@ class ScheduleChecks:
         own = schedule_id if "h" in written.casefold() else ""
         key = (schedule.kind, written, zone, own)
         if key not in self._triggers:
-            self._triggers[key] = schedule.trigger(zone, schedule_id)
+            self._triggers[key] = schedule.times(zone, schedule_id)
         return self._triggers[key]

@@ -6,20 +6,23 @@ and users of them import them from there.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipelines import triggers
 from pipelines.fields import LONGEST_S, Choice, Duration, JsonMapping, Text, Whole
+from pipelines.model import Overlap
 from pipelines.triggers import Trigger
 from pipelines.wording import found, one_of
 
 NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]*"
 NAME = Text("a name of 1 to 80 letters, digits, '.', '_' and '-', begun by a letter or digit", 80, NAME_PATTERN)
 ZONE = Text("a time zone such as Europe/Stockholm", 80)
+MOMENT = Text("a date such as '2027-06-20', or a time such as '2027-06-20T15:30:00'", 80)
+LONGEST_JITTER = timedelta(days=1)
 TIMES = ("cron", "interval", "at", "daily", "hourly")
 """The keys of which a schedule has exactly one."""
 
@@ -36,6 +39,7 @@ class MisfirePolicy(StrEnum):
     LATEST = "latest"
     ALL = "all"
     NONE = "none"
+    ASK = "ask"
 
 
 class Misfire(Section):
@@ -45,7 +49,7 @@ class Misfire(Section):
         default=timedelta(minutes=5), description="How late a run may start; what is later is recorded as missed."
     )
     policy: Annotated[MisfirePolicy, Choice(MisfirePolicy)] = Field(
-        default=MisfirePolicy.LATEST, description="Which instants within the grace time run: the latest, all, or none."
+        default=MisfirePolicy.LATEST, description="Which instants within the grace time run: latest, all, none; or ask."
     )
 
 
@@ -96,6 +100,25 @@ class ScheduleDefinition(Section):
         default=None, description="Its name (job id); else made from the pipeline's."
     )
     misfire: Misfire = Field(default=Misfire(), description="What becomes of missed instants.")
+    overlap: Annotated[Overlap | None, Choice(Overlap)] = Field(
+        default=None, description="What if a run of it still waits or goes on when it is due; else the pipeline's."
+    )
+    start: Annotated[str | None, MOMENT] = Field(
+        default=None, description="Not due before this date or time, ISO 8601 in the schedule's zone."
+    )
+    end: Annotated[str | None, MOMENT] = Field(
+        default=None, description="Not due after this time, or the end of this date, in the schedule's zone."
+    )
+    jitter: Annotated[timedelta, Duration(zero=True)] = Field(
+        default=timedelta(0), description="Each run starts up to so much later, always by the same; at most a day."
+    )
+
+    @field_validator("jitter")
+    @classmethod
+    def _at_most_a_day(cls, value: timedelta) -> timedelta:
+        if value > LONGEST_JITTER:
+            raise ValueError(f"found {value}; expected at most a day")
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -133,9 +156,21 @@ class ScheduleDefinition(Section):
         """Return the trigger that knows the instants; `default_zone` is for a schedule that names none.
 
         Raises:
-            BadSchedule: the time cannot be read, can never come, or the zone is unknown.
+            BadSchedule: a time cannot be read, can never come, the end lies before the start, or the zone is unknown.
         """
         zone = self.timezone or default_zone
+        return triggers.within(self.times(zone, schedule_id), self.starts(zone), self.ends(zone))
+
+    def starts(self, zone: str) -> datetime | None:
+        """Return its first instant, UTC; None where it has no start. Raises BadSchedule like `trigger`."""
+        return triggers.start_of(self.start, triggers.check_zone(zone)) if self.start is not None else None
+
+    def ends(self, zone: str) -> datetime | None:
+        """Return its last instant, UTC; None where it has no end. Raises BadSchedule like `trigger`."""
+        return triggers.end_of(self.end, triggers.check_zone(zone)) if self.end is not None else None
+
+    def times(self, zone: str, schedule_id: str) -> Trigger:
+        """Return the trigger of its instants in `zone`, whatever start and end. Raises BadSchedule like `trigger`."""
         if self.cron is not None:
             return triggers.cron(self.cron, zone, schedule_id=schedule_id)
         if self.interval is not None:

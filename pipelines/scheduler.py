@@ -14,12 +14,12 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any, Self
 
-from pipelines import endings, health, reports
+from pipelines import endings, reports
+from pipelines.cancels import Cancels
 from pipelines.catalog import Catalog
 from pipelines.channels import Channel
 from pipelines.delivery import Delivery
 from pipelines.endings import Endings
-from pipelines.errors import InvalidTransition, UnknownName
 from pipelines.execution import make_executors
 from pipelines.health import Health
 from pipelines.jobs import Jobs
@@ -28,11 +28,13 @@ from pipelines.model import Params, Run, ScheduleRow, StartedBy, utcnow
 from pipelines.overview import Overview
 from pipelines.reads import Reads
 from pipelines.redaction import Redactor
+from pipelines.retention import Retention
 from pipelines.runner import LiveRun, Runner
 from pipelines.settings import Settings
-from pipelines.store import ends, history, runs
+from pipelines.store import runs
 from pipelines.store.opening import opened
 from pipelines.timetable import Timetable
+from pipelines.vitals import Vitals
 from pipelines.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -92,7 +94,12 @@ class PipelineScheduler:
 
     def _wire(self) -> None:
         self.reads = Reads(self.reader)
-        self.timetable = Timetable(writer=self.writer, queued=self.queued, ended=self._happened, clock=self.clock)
+        self._cancels = Cancels(
+            self.writer, self.reader, live=lambda: self.live, cancelled=self.queued, clock=self.clock
+        )
+        self.timetable = Timetable(
+            writer=self.writer, queued=self.queued, ended=self._happened, newer=self._cancels.older, clock=self.clock
+        )
         self.jobs = Jobs(self.catalog, self.writer, self.reader, self.timetable, clock=self.clock)
         self.overview = Overview(catalog=self.catalog, jobs=self.jobs, clock=self.clock)
         self._endings = Endings(self.reader)
@@ -104,6 +111,9 @@ class PipelineScheduler:
             absent=self._absent,
             upcoming=self.overview.upcoming,
             clock=self.clock,
+        )
+        self.vitals = Vitals(
+            self.writer, self.reader, self.timetable, running=lambda: len(self.live), slots=self.slots, clock=self.clock
         )
         for part in (self.jobs, self.overview, self._endings, self._reporter, self.messages):
             self.watch(part.happened)
@@ -154,6 +164,7 @@ class PipelineScheduler:
             slots=self.slots,
             owner=f"{socket.gethostname()}:{os.getpid()}",
             only=frozenset(only) if only is not None else None,
+            pools=lambda: self.catalog.options.pools,
             started=self._happened,
             ended=self._happened,
             clock=self.clock,
@@ -185,21 +196,15 @@ class PipelineScheduler:
         return jobs
 
     def start_monitoring(self) -> None:
-        """Log the service's health every now and then, as the pipelines file says."""
-        monitoring = self.catalog.options.monitoring
-        if monitoring.enabled:
-            self._begin("health", health.watch(self.health, monitoring.health_check_interval))
+        """Log the service's health, send heartbeats and remove what is old, as the pipelines file says."""
+        for name, work in self.vitals.watching(self.catalog.options, self._env).items():
+            self._begin(name, work)
+        old = Retention(self.writer, self.reader, self.catalog, reports=self.settings.output_dir, clock=self.clock)
+        self._begin("retention", old.run())
 
     async def health(self) -> Health:
         """Read how the service is."""
-        return Health(
-            loop_lag_s=await health.loop_lag_s(),
-            waiting_writes=self.writer.pending,
-            dropped_lines=self.writer.dropped,
-            running=len(self.live),
-            queued=await self.reader.read(history.queue_depth),
-            slots=self.slots,
-        )
+        return await self.vitals.read()
 
     async def failed(self) -> None:
         """Return when a task that must never end has ended, by raising what ended it."""
@@ -246,8 +251,7 @@ class PipelineScheduler:
 
     async def run_unscheduled(self) -> list[Run]:
         """Queue one run of each enabled pipeline that has no schedule, as a service does when it starts."""
-        names = [definition.name for definition in self.catalog.unscheduled()]
-        return await self.run_now(names, started_by=StartedBy.STARTUP)
+        return await self.run_now([each.name for each in self.catalog.unscheduled()], started_by=StartedBy.STARTUP)
 
     async def cancel(self, run_id: int, *, reason: str = "cancelled") -> None:
         """Cancel a run that is queued, running, or waiting for its next attempt.
@@ -258,18 +262,7 @@ class PipelineScheduler:
             UnknownName: there is no such run.
             InvalidTransition: the run is over already.
         """
-        live = self.live.get(run_id)
-        if live is not None:
-            live.request_cancel(reason)
-            return
-        request = ends.CancelWaiting(run_id=run_id, reason=reason, at=self.clock())
-        cancelled = await self.writer.call(ends.cancel_waiting, request)
-        run = await self.reader.read(history.run, run_id)
-        if run is None:
-            raise UnknownName("run", str(run_id), [])
-        if not cancelled:
-            raise InvalidTransition(f"run #{run_id} of {run.pipeline} is {run.state}; nothing to cancel")
-        self._happened(run)
+        await self._cancels.cancel(run_id, reason)
 
     async def wait(self, run_id: int) -> Run:
         """Return the run once it is over. It must be queued on this scheduler.
@@ -285,7 +278,7 @@ class PipelineScheduler:
         return self._worker.live if self._worker is not None else {}
 
     def queued(self, made: Sequence[Run]) -> None:
-        """Take up runs that were just queued."""
+        """Take up runs that were just queued, or start others in the places of those that no longer wait."""
         self._wake()
         for run in made:
             if run.id not in self.live:

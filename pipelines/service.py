@@ -59,6 +59,9 @@ class Face(Protocol):
     def absent(self) -> Mapping[str, str]:
         """Return the channels it could have, by name, with the reason why there are none."""
 
+    def state(self) -> str:
+        """Say in words where it stands; the first is one of off, connecting, ready, waiting, disabled."""
+
     async def start(self, scheduler: PipelineScheduler) -> None:
         """Begin to serve people. It must neither block nor raise for what is out of reach."""
 
@@ -144,6 +147,7 @@ async def serve(settings: Settings, catalog: Catalog, faces: Faces = ()) -> int:
         async with AsyncExitStack() as stack:
             for face in made:
                 await face.start(scheduler)
+                scheduler.vitals.faces.append(face.state)
                 stack.push_async_callback(face.stop)
             settle_memory()
             logger.info("ready; Ctrl-C stops")

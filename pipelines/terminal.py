@@ -37,12 +37,16 @@ def jobs_table(catalog: Catalog, schedules: Sequence[ScheduleRow], now: datetime
     table.add_column("TIME ZONE", no_wrap=True)
     table.add_column("NEXT RUN", overflow="fold")
     for row in sorted(schedules, key=_soonest_first):
-        paused = row.state is ScheduleState.PAUSED
-        next_run = "paused" if paused else when(row.next_due_at, row.timezone, now)
-        table.add_row(_job(row), Text(row.words), row.timezone, next_run)
+        table.add_row(_job(row), Text(row.words), row.timezone, _next_run(row, now))
     for definition in catalog.unscheduled():
         table.add_row(Text(definition.name), "once at start", "", "now")
     return table
+
+
+def _next_run(row: ScheduleRow, now: datetime) -> str:
+    if row.state is ScheduleState.PAUSED:
+        return "paused"
+    return "ended" if row.ended else when(row.next_due_at, row.timezone, now)
 
 
 def _soonest_first(row: ScheduleRow) -> tuple[bool, datetime, str]:

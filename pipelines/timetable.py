@@ -10,22 +10,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Self
 
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from pipelines.catalog import ScheduleEntry
-from pipelines.definition import MisfirePolicy
+from pipelines.definition import MisfirePolicy, PipelineDefinition
 from pipelines.errors import StoreError
 from pipelines.misfire import CATCH_UP, decide
-from pipelines.model import NewRun, Run, RunState, StartedBy, utcnow
+from pipelines.model import NewRun, Overlap, Run, RunState, StartedBy, utcnow
 from pipelines.store import occurrences
 from pipelines.store.writer import Writer
-from pipelines.triggers import Trigger, interval
+from pipelines.triggers import Trigger, interval, later
 
 logger = logging.getLogger(__name__)
 
@@ -41,27 +43,51 @@ AGAIN_S = 5
 
 @dataclass(slots=True)
 class Scheduled:
-    """A schedule on the timetable: `last` is the newest instant handled so far (UTC)."""
+    """A schedule on the timetable: `last` is the newest instant handled so far (UTC).
+
+    `ask` is the target where people are asked about what it missed (None: nowhere).
+    """
 
     entry: ScheduleEntry
     last: datetime
     max_attempts: int
     max_instances: int
+    overlap: Overlap = Overlap.QUEUE
+    pool: str | None = None
+    ask: str | None = None
+
+    @classmethod
+    def of(cls, entry: ScheduleEntry, definition: PipelineDefinition, *, last: datetime) -> Self:
+        """Return a schedule with what its pipeline says of all runs; its own word on overlap wins."""
+        return cls(
+            entry=entry,
+            last=last,
+            max_attempts=definition.retry.attempts,
+            max_instances=definition.max_instances,
+            overlap=entry.definition.overlap or definition.overlap,
+            pool=definition.pool,
+        )
 
 
 @dataclass(slots=True)
 class Group:
-    """The schedules, by id, that share one trigger."""
+    """The schedules, by id, that share one trigger, and so much later start than they are due."""
 
     trigger: Trigger
+    offset: timedelta
     members: dict[str, Scheduled]
+
+    @property
+    def alarm(self) -> Trigger:
+        """When the group is looked at."""
+        return later(self.trigger, self.offset)
 
 
 class Timetable:
     """Turns due instants into queued runs.
 
     `queued` is called with those that wait for their start, `ended` with each run that is over already, as missed or
-    skipped; `clock` gives the time now, UTC.
+    skipped, `newer` with each whose schedule wants no older one to go on; `clock` gives the time now, UTC.
     """
 
     def __init__(
@@ -70,16 +96,19 @@ class Timetable:
         writer: Writer,
         queued: Callable[[Sequence[Run]], None],
         ended: Callable[[Run], None],
+        newer: Callable[[Run], Awaitable[None]] | None = None,
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
         """Start with nothing on the timetable; see `put` and `start`."""
         self._writer = writer
         self._queued = queued
         self._ended = ended
+        self._newer = newer or _nothing_older
         self._clock = clock
         self._groups: dict[str, Group] = {}
         self._firing: dict[str, asyncio.Task[None]] = {}
         self._keys: dict[str, str] = {}
+        self._ticked_s: float | None = None
         self._apscheduler = AsyncIOScheduler(
             timezone=UTC,
             executors={"default": DebugExecutor()},  # calls our jobs where they are due; they only start a task
@@ -88,8 +117,18 @@ class Timetable:
 
     def start(self) -> None:
         """Start the clockwork. What has been due since each schedule's last handled instant is handled at once."""
-        self._apscheduler.add_job(_wake_up, interval(NAP, "UTC"), id="wake-up")
+        self._tick()
+        self._apscheduler.add_job(self._tick, interval(NAP, "UTC"), id="wake-up")
         self._apscheduler.start()
+
+    def _tick(self) -> None:
+        """Note that the clockwork moves: being due is what makes APScheduler read the clock and look at other jobs."""
+        self._ticked_s = monotonic()
+
+    @property
+    def tick_age_s(self) -> float | None:
+        """How long ago, in seconds, the clockwork last moved; None while it was not started."""
+        return None if self._ticked_s is None else monotonic() - self._ticked_s
 
     async def stop(self) -> None:
         """Let nothing become due any more; what is being recorded is recorded."""
@@ -103,13 +142,15 @@ class Timetable:
         changed: dict[str, datetime] = {}
         for scheduled in schedules:
             self.remove(scheduled.entry.id)
-            key = scheduled.entry.trigger.key
+            trigger, offset = scheduled.entry.trigger, scheduled.entry.offset
+            key = later(trigger, offset).key
             self._keys[scheduled.entry.id] = key
-            group = self._groups.setdefault(key, Group(scheduled.entry.trigger, {}))
+            group = self._groups.setdefault(key, Group(trigger, offset, {}))
             group.members[scheduled.entry.id] = scheduled
             changed[key] = min(changed.get(key, scheduled.last), scheduled.last)
         for key, oldest in changed.items():
-            self._set_alarm(self._groups[key].trigger, oldest)
+            group = self._groups[key]
+            self._set_alarm(group.alarm, oldest + group.offset)
 
     def _set_alarm(self, trigger: Trigger, last: datetime) -> None:
         """Have the group of `trigger` looked at when its first instant after `last` has come, or earlier."""
@@ -161,7 +202,7 @@ class Timetable:
 
     async def _record_due(self, group: Group) -> bool:
         """Record what is due now, slice by slice; tell whether there was anything."""
-        now = self._clock()
+        now = self._clock() - group.offset
         found = False
         waiting: list[tuple[Scheduled, occurrences.Due]] = []
         for pair in _due_now(group, now):
@@ -184,6 +225,9 @@ class Timetable:
         for run in unrun:
             self._ended(run)
         self._queued([run for run in runs if not run.state.final])
+        for (scheduled, _), new in zip(due, made, strict=True):
+            if scheduled.overlap is Overlap.CANCEL_RUNNING and new is not None and not new.state.final:
+                await self._newer(new)
 
 
 def _tell_unrun(runs: Sequence[Run]) -> None:
@@ -205,6 +249,8 @@ def _due_now(group: Group, now: datetime) -> Iterator[tuple[Scheduled, occurrenc
         instants, left_out = reckoned[scheduled.last]
         entry = scheduled.entry
         policy = entry.definition.misfire_policy
+        if policy is MisfirePolicy.ASK and scheduled.ask is None:
+            policy = MisfirePolicy.NONE
         for decision in decide(
             instants,
             left_out=left_out,
@@ -213,11 +259,22 @@ def _due_now(group: Group, now: datetime) -> Iterator[tuple[Scheduled, occurrenc
             policy=policy,
         ):
             state = RunState.MISSED if decision.missed else RunState.QUEUED
-            new = _new_run(scheduled, decision.due_at)
-            yield scheduled, occurrences.Due(new, state, decision.missed, replay=policy is MisfirePolicy.ALL)
+            new, replay = new_run(scheduled, decision.due_at), policy is MisfirePolicy.ALL
+            yield (
+                scheduled,
+                occurrences.Due(
+                    run=new,
+                    state=state,
+                    reason=decision.missed,
+                    replay=replay,
+                    overlap=scheduled.overlap,
+                    ask=scheduled.ask if decision.asked else None,
+                ),
+            )
 
 
-def _new_run(scheduled: Scheduled, due_at: datetime) -> NewRun:
+def new_run(scheduled: Scheduled, due_at: datetime) -> NewRun:
+    """Return the run of a schedule's instant (UTC)."""
     entry = scheduled.entry
     return NewRun(
         pipeline=entry.pipeline,
@@ -227,8 +284,10 @@ def _new_run(scheduled: Scheduled, due_at: datetime) -> NewRun:
         due_at=due_at,
         max_attempts=scheduled.max_attempts,
         max_instances=scheduled.max_instances,
+        pool=scheduled.pool,
+        lane=None if scheduled.overlap is Overlap.ALLOW else entry.id,
     )
 
 
-def _wake_up() -> None:
-    """Do nothing: being due is what makes APScheduler read the clock and look at the other jobs."""
+async def _nothing_older(run: Run) -> None:
+    """Leave all as it is."""

@@ -7,6 +7,7 @@ before it is refused. A request that arrives twice takes effect once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,18 @@ from pipelines.model import (
     Actor,
     Asked,
     AuditEntry,
+    MakeUp,
+    NewRun,
+    Question,
     Run,
     ScheduleRow,
     StartedBy,
     Verb,
 )
 from pipelines.policy import Decision, Policy
-from pipelines.store import audit, incidents, outbox, runs
+from pipelines.store import audit, incidents, outbox, questions, runs
 from pipelines.store.audit import Audited, Repeated
+from pipelines.timetable import Scheduled, new_run
 
 if TYPE_CHECKING:
     from pipelines.scheduler import PipelineScheduler
@@ -98,6 +103,35 @@ class Verbs:
         await self._write(entry)(None, None)
         await self._scheduler.cancel(run_id, reason=words)
         return await self._scheduler.reads.run(run_id)
+
+    async def make_up(self, asked: Asked, question_id: int, choice: MakeUp) -> questions.Decided:
+        """Decide what becomes of missed runs that people were asked about; whoever is first decides.
+
+        Raises:
+            UnknownName: there is no such question, or its pipeline is gone.
+            InvalidTransition: it is decided already, or runs are wanted of a job that is gone.
+        """
+        question = await self._scheduler.reads.question(question_id)
+        await self._allow(asked, Verb.RUN, question.pipeline, target=question.schedule_id)
+        if question.choice is not None:
+            raise InvalidTransition(question.decision)
+        now = self._scheduler.clock()
+        new = None if choice is MakeUp.SKIP else self._made_up(question, asked.actor.name, now)
+        entry = self._entry(asked, Verb.RUN, question.schedule_id, detail={"missed": choice, "question": question_id})
+        wish = questions.Decide(question_id, choice, now, asked.actor.name, new)
+        decided: questions.Decided = await self._write(entry)(questions.decide, wish)
+        if not decided.first:
+            raise InvalidTransition(decided.question.decision)
+        self._scheduler.queued(decided.runs)
+        self._scheduler.delivery.wake()
+        return decided
+
+    def _made_up(self, question: Question, actor: str, now: datetime) -> NewRun:
+        entry = self._scheduler.jobs.entries.get(question.schedule_id)
+        if entry is None:
+            raise InvalidTransition(f"job '{question.schedule_id}' is gone; its missed runs can only be skipped")
+        definition = self._scheduler.catalog.get(entry.pipeline)
+        return replace(new_run(Scheduled.of(entry, definition, last=now), now), actor=actor)
 
     # ------------------------------------------------------------ jobs
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from pipelines.errors import StoreError
@@ -45,12 +45,13 @@ class Worker:
         started: Callable[[Run], None],
         ended: Callable[[Run], None],
         only: frozenset[int] | None = None,
+        pools: Callable[[], Mapping[str, int]] = dict,
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
         """`slots` runs at once at most; `only` restricts the worker to these run ids (None: all).
 
-        `started` is called with each run whose attempt begins, `ended` with each as it stands after an attempt; they
-        must not raise or block.
+        `pools` gives the limits of pools by name. `started` is called with each run whose attempt begins, `ended` with
+        each as it stands after an attempt; they must not raise or block.
         """
         self.live: dict[int, LiveRun] = {}
         self._writer = writer
@@ -59,6 +60,7 @@ class Worker:
         self._slots = slots
         self._owner = owner
         self._only = only
+        self._pools = pools
         self._started = started
         self._ended = ended
         self._clock = clock
@@ -93,7 +95,7 @@ class Worker:
         """Begin up to `free` runs, and return how many; fewer means that no more may start now."""
         if free <= 0:
             return 0
-        claim = runs.Claim(limit=free, owner=self._owner, now=self._clock(), only=self._only)
+        claim = runs.Claim(free, self._owner, self._clock(), self._only, self._pools())
         taken = await self._writer.call(claims.take, claim)
         for number, (run, values) in enumerate(taken, start=1):
             self._begin(LiveRun(run, values))

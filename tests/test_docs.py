@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pipelines.definition import (
     FACES,
     Interval,
+    Keep,
     Misfire,
     Monitoring,
     PipelineDefinition,
@@ -116,7 +117,9 @@ def unnamed(section: type[BaseModel], text: str) -> list[str]:
     return [key for key in sorted(keys(section)) if not re.search(rf"[`{{ ]{key}[`:,}}]", text)]
 
 
-@pytest.mark.parametrize("section", [RetryPolicy, ScheduleDefinition, SchedulerSection, Misfire, Monitoring, ChatRules])
+@pytest.mark.parametrize(
+    "section", [RetryPolicy, ScheduleDefinition, SchedulerSection, Misfire, Monitoring, Keep, ChatRules]
+)
 def test_the_readme_names_every_key_of_a_section(section):
     """Each key of retry, schedule, misfire, scheduler, monitoring and a pipeline's chat stands in its chapter."""
     assert [] == unnamed(section, README.partition("can say\n")[2].partition("\n## ")[0])

@@ -119,7 +119,43 @@ WRONG = {
         "from 1 second",
     ),
     "at": (one("schedule: {at: noon}\nchain: [mine.Save]"), 3, "pipelines.p.schedule.at", "noon"),
+    "start": (
+        one("schedule:\n  cron: '@daily'\n  start: soon\nchain: [mine.Save]"),
+        5,
+        "pipelines.p.schedule.start",
+        "'soon' cannot be read as a date or time",
+    ),
+    "end before start": (
+        one("schedule:\n  cron: '@daily'\n  start: '2027-06-21'\n  end: '2027-06-20'\nchain: [mine.Save]"),
+        6,
+        "pipelines.p.schedule.end",
+        "end: the end of 2027-06-20 lies before the start, 2027-06-21",
+    ),
+    "jitter": (
+        one("schedule:\n  cron: '@daily'\n  jitter: 2d\nchain: [mine.Save]"),
+        5,
+        "pipelines.p.schedule.jitter",
+        "expected at most a day",
+    ),
     "daily": (one("schedule: {daily: 25:00}\nchain: [mine.Save]"), 3, "pipelines.p.schedule.daily", "25:00"),
+    "overlap": (
+        *(one("schedule: {cron: '@daily', overlap: wait}\nchain: [mine.Save]"), 3),
+        *("pipelines.p.schedule.overlap", "expected queue, skip, queue_all, cancel_running or allow"),
+    ),
+    "overlap of a pipeline": (one("overlap: 3\nchain: [mine.Save]"), 3, "pipelines.p.overlap", "expected queue, skip"),
+    "pool": (
+        "scheduler: {pools: {shop.example: 1}}\n" + one("pool: shop.exmple\nchain: [mine.Save]"),
+        *(4, "pipelines.p.pool", "unknown pool 'shop.exmple'; did you mean 'shop.example'?"),
+    ),
+    "no pools": (one("pool: shop\nchain: [mine.Save]"), 3, "pipelines.p.pool", "scheduler: pools: {shop: 1}"),
+    "places of a pool": (
+        "scheduler:\n  pools:\n    shop: 0\n" + one("pool: shop\nchain: [mine.Save]"),
+        *(3, "scheduler.pools.shop", "expected a whole number from 1 to 1,000"),
+    ),
+    "name of a pool": (
+        "scheduler:\n  pools: {a b: 1}\n" + one("chain: [mine.Save]"),
+        *(2, "scheduler.pools", "expected a name of 1 to 80 letters"),
+    ),
     "no schedule": (
         one("schedule:\nchain: [mine.Save]"),
         3,
@@ -128,7 +164,7 @@ WRONG = {
     ),
     "misfire": (
         *(one("schedule: {cron: '@daily', misfire: {policy: newest}}\nchain: [mine.Save]"), 3),
-        *("pipelines.p.schedule.misfire.policy", "expected latest, all or none"),
+        *("pipelines.p.schedule.misfire.policy", "expected latest, all, none or ask"),
     ),
     "key twice": (
         one("timeout: 3\nchain: [mine.Save]\ntimeout: 4"),

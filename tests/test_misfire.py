@@ -23,10 +23,10 @@ def ran(instants, *, grace=5 * MINUTE, policy=MisfirePolicy.LATEST, left_out=0):
 
 @pytest.mark.parametrize(
     ("policy", "expected"),
-    [(MisfirePolicy.LATEST, [2]), (MisfirePolicy.ALL, [4, 2]), (MisfirePolicy.NONE, [])],
+    [(MisfirePolicy.LATEST, [2]), (MisfirePolicy.ALL, [4, 2]), (MisfirePolicy.NONE, []), (MisfirePolicy.ASK, [])],
 )
 def test_policies_differ_within_grace(policy, expected):
-    """Of what is late but within grace, `latest` runs the newest, `all` each, `none` nothing."""
+    """Of what is late but within grace, `latest` runs the newest, `all` each, `none` and `ask` nothing."""
     instants = [NOW - minutes * MINUTE for minutes in (9, 4, 2)]
     assert expected == ran(instants, policy=policy)
 
@@ -41,6 +41,14 @@ def test_beyond_grace_nothing_runs():
     """A run that comes too late is recorded as missed, with the reason."""
     (decision,) = decide([NOW - 6 * MINUTE], left_out=0, now=NOW, grace=5 * MINUTE, policy=MisfirePolicy.LATEST)
     assert "the service did not run when it was due" == decision.missed
+
+
+def test_people_are_asked_about_what_lies_within_grace():
+    """With `ask`, what is late within grace is asked about; what is older is only recorded, what is on time runs."""
+    instants = [NOW - minutes * MINUTE for minutes in (9, 4, 2, 0)]
+    decisions = list(decide(instants, left_out=0, now=NOW, grace=5 * MINUTE, policy=MisfirePolicy.ASK))
+    assert [False, True, True, False] == [each.asked for each in decisions]
+    assert ["the service did not run when it was due", "asked", "asked", None] == [each.missed for each in decisions]
 
 
 def test_older_instants_are_told_in_one_line():

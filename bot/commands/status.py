@@ -82,7 +82,7 @@ async def screen(interaction: discord.Interaction[Pipecall]) -> ui.LayoutView:
         _messages(bot, refused),
         _self(bot),
     ]
-    colour = texts.YELLOW if failing or health.complaints else texts.GREEN
+    colour = texts.RED if health.faults else texts.YELLOW if failing or health.complaints else texts.GREEN
     parts: list[ui.Item[Any]] = [ui.TextDisplay(block) for block in blocks]
     if refused and bot.verbs.may(actor, Verb.REDELIVER).allowed:
         parts.append(ui.ActionRow(RedeliverButton()))
@@ -92,7 +92,7 @@ async def screen(interaction: discord.Interaction[Pipecall]) -> ui.LayoutView:
 
 
 def _health(status: str, complaints: Sequence[str], counts: str) -> str:
-    emoji = "⚠️" if complaints else "✅"
+    emoji = {"ok": "✅", "down": "❌"}.get(status, "⚠️")
     return "\n".join([f"### {emoji} {status} · {counts}", *(f"- {inline_cut(each, 160)}" for each in complaints)])
 
 

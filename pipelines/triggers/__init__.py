@@ -9,7 +9,24 @@ from __future__ import annotations
 from pipelines.triggers.cron_trigger import cron, daily, hourly
 from pipelines.triggers.date_trigger import date
 from pipelines.triggers.interval_trigger import interval
+from pipelines.triggers.jitter import later, offset_of
 from pipelines.triggers.trigger import Trigger
+from pipelines.triggers.window import end_of, start_of, within
 from pipelines.triggers.zones import check_zone, pin_zones, tzdata_version
 
-__all__ = ["Trigger", "check_zone", "cron", "daily", "date", "hourly", "interval", "pin_zones", "tzdata_version"]
+__all__ = [
+    "Trigger",
+    "check_zone",
+    "cron",
+    "daily",
+    "date",
+    "end_of",
+    "hourly",
+    "interval",
+    "later",
+    "offset_of",
+    "pin_zones",
+    "start_of",
+    "tzdata_version",
+    "within",
+]

@@ -120,6 +120,22 @@ def test_a_recovery_is_one_quiet_line():
     )
 
 
+def test_a_slow_run_has_its_own_words():
+    """What is slow goes on: there is its log, and no second start."""
+    slow = trouble(kind=IncidentKind.SLOW, summary="run #812 goes on for longer than 10m")
+    payload = shown(Tell.ALERT, slow, more=Details())
+    assert "🐢 **prices** is slow: run #812 goes on for longer than 10m" == payload["content"]
+    assert ["Log", "I'm on it"] == [each["label"] for each in payload["components"][0]["components"]]
+    over = trouble(kind=IncidentKind.SLOW, closed_at=NOON + timedelta(minutes=5))
+    assert "✅ **prices** is no longer slow · 5 min longer than expected" == shown(Tell.RECOVERY, over)["content"]
+
+
+def test_what_never_ran_can_be_missing():
+    """There is nothing to run again, but somebody can take it up or mute it."""
+    payload = shown(Tell.ALERT, trouble(kind=IncidentKind.MISSING, first_run_id=None, last_run_id=None), more=Details())
+    assert ["I'm on it"] == [each["label"] for each in payload["components"][0]["components"]]
+
+
 def test_trouble_that_is_over_when_it_is_told_makes_no_sound():
     """Good news, though late."""
     assert SILENT == shown(Tell.ALERT, trouble(closed_at=NOON))["flags"]
@@ -134,9 +150,19 @@ def test_trouble_that_is_over_when_it_is_told_makes_no_sound():
             f"🐢 **prices** is late: due <t:{T}:R>, not started",
             "✅ **prices** ran after all · 5 min after it was due",
         ),
+        (
+            IncidentKind.MISSING,
+            f"⚠️ **prices** is missing: it should have succeeded <t:{T}:R>, and never has",
+            "✅ **prices** succeeded again · 5 min later than expected",
+        ),
+        (
+            IncidentKind.EMPTY,
+            "⚠️ **prices** succeeded with too little: ∅ · 3rd in a row",
+            "✅ **prices** has items again after 5 min · 3 empty runs",
+        ),
     ],
 )
-def test_missed_and_late_runs_have_their_own_words(kind, line, over):
+def test_other_trouble_has_its_own_words(kind, line, over):
     """And a button that runs the pipeline now."""
     payload = shown(Tell.ALERT, trouble(kind=kind, count=3), more=Details())
     assert (line, YELLOW, "Run now") == (

@@ -89,8 +89,8 @@ def test_a_card_of_a_failure():
 def test_a_card_of_a_run_that_waits():
     """A queued card says behind which run it waits; one that waits for another try says when that is."""
     queued = replace(RUN, state=RunState.QUEUED, started_at=None, attempt=0)
-    assert "queued behind #811" in text(Facts(queued, behind=811))
-    assert "waits for a free place" in text(Facts(queued))
+    assert "queued behind #811" in text(Facts(queued, waits="queued behind #811"))
+    assert "waits for its turn" in text(Facts(queued))
     waiting = replace(RUN, state=RunState.WAITING_RETRY, not_before=AT + timedelta(minutes=1))
     assert f"waits for attempt 2 of 3 <t:{int(AT.timestamp()) + 60}:R>" in text(Facts(waiting))
 
@@ -169,7 +169,7 @@ def test_nothing_breaks_a_card(name, actor, message, stage, note, reason, params
     error = RunError(stage, message, stage) if count % 2 else None
     run = replace(RUN, pipeline=name, actor=actor, error=error, reason=reason, params=params, state=state)
     stages = tuple(StageCount(at, stage, 10**9, 10**9, 1e6) for at in range(count))
-    facts = Facts(run, stages, done=done, note=note, usual_s=1e6, usual_of=30, behind=1, streak=50, notice=note)
+    facts = Facts(run, stages, done=done, note=note, usual_s=1e6, usual_of=30, waits=note, streak=50, notice=note)
     payload = card.payload(facts)
     assert [] == faults(payload)
     check_message(payload)

@@ -1,0 +1,74 @@
+"""Cancels runs: those that are executed here by asking their chain to stop, those that wait by ending them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from pipelines.errors import InvalidTransition, StoreError, UnknownName
+from pipelines.model import Run
+from pipelines.runner import LiveRun
+from pipelines.store import ends, history, overlaps
+from pipelines.store.writer import Reader, Writer
+
+logger = logging.getLogger(__name__)
+
+
+class Cancels:
+    """Cancels runs, whatever they are about to do. `live` gives the runs that are executed here, by id.
+
+    `cancelled` is called with runs that were waiting and are over now: their places are free.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        reader: Reader,
+        *,
+        live: Callable[[], Mapping[int, LiveRun]],
+        cancelled: Callable[[Sequence[Run]], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`clock` gives the time now, UTC."""
+        self._writer, self._reader = writer, reader
+        self._live, self._cancelled, self._clock = live, cancelled, clock
+
+    async def cancel(self, run_id: int, reason: str) -> None:
+        """Cancel a run; one that is executed is asked to stop, and is over some time after this returns.
+
+        Raises:
+            UnknownName: there is no such run.
+            InvalidTransition: the run is over already.
+        """
+        if self._asked(run_id, reason):
+            return
+        request = ends.CancelWaiting(run_id=run_id, reason=reason, at=self._clock())
+        ended = await self._writer.call(ends.cancel_waiting, request)
+        run = await self._reader.read(history.run, run_id)
+        if run is None:
+            raise UnknownName("run", str(run_id), [])
+        if ended:
+            self._cancelled([run])
+        elif not self._asked(run_id, reason):  # it was claimed while the wish was on its way
+            raise InvalidTransition(f"run #{run_id} of {run.pipeline} is {run.state}; nothing to cancel")
+
+    def _asked(self, run_id: int, reason: str) -> bool:
+        live = self._live().get(run_id)
+        if live is not None:
+            live.request_cancel(reason)
+        return live is not None
+
+    async def older(self, newer: Run) -> None:
+        """Cancel all older runs of a run's schedule that wait or go on."""
+        try:
+            for run_id in await self._reader.read(overlaps.older, newer):
+                await self._give_way(run_id)
+        except StoreError as error:
+            logger.error("what run %s takes the place of is not cancelled: %s", newer.id, error)
+
+    async def _give_way(self, run_id: int) -> None:
+        try:
+            await self.cancel(run_id, overlaps.NEWER)
+        except (InvalidTransition, UnknownName) as over:
+            logger.debug("run %s need not give way: %s", run_id, over)
