@@ -1,4 +1,4 @@
-"""The service: runs pipelines on schedule and answers in Discord until it is told to stop.
+"""The service: runs pipelines on schedule and answers in Discord and on the web until it is told to stop.
 
 `SCHEDULER_MODE=legacy` runs each once instead.
 """
@@ -11,7 +11,7 @@ if __name__ == "__main__":
     # Before the imports, which take a second: Ctrl-C must not show where in them it came.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    from bot.door import discord_face
+    from pipelines import faces
     from pipelines.service import main, serve_or_run_once
 
-    sys.exit(main(partial(serve_or_run_once, faces=[discord_face])))
+    sys.exit(main(partial(serve_or_run_once, faces=faces.shipped())))

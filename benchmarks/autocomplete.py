@@ -16,7 +16,7 @@ import discord
 from benchmarks.measure import Row, ms, percentile, scheduler_on, write_project
 from bot import offers
 from bot.matching import MOST, matching
-from pipelines import PipelineScheduler, Verbs
+from pipelines import Engine, Verbs
 
 COUNT = 10_000
 TIMES = 20
@@ -71,7 +71,7 @@ async def _offer_s(interaction: Any, typed: str) -> float:
     return time.perf_counter() - began
 
 
-def _somebody(scheduler: PipelineScheduler) -> Any:
+def _somebody(scheduler: Engine) -> Any:
     """Return as much of an interaction as an offer looks at: an admin who types `/run`."""
     bot = SimpleNamespace(
         scheduler=scheduler, overview=scheduler.overview, verbs=Verbs(scheduler), get_guild=lambda _: None

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import Connection, text
 
 from benchmarks.measure import Row, ms, percentile, scheduler_on, write_project
-from pipelines import PipelineScheduler
+from pipelines import Engine
 from pipelines.model import utcnow
 from pipelines.retention import Retention
 from pipelines.service import settle_memory
@@ -83,7 +83,7 @@ def _rows(conn: Connection) -> int:
     return sum(int(conn.execute(text(f"SELECT count(*) FROM {name}")).scalar_one()) for name in tables)
 
 
-async def _waits(scheduler: PipelineScheduler, count: int) -> list[float]:
+async def _waits(scheduler: Engine, count: int) -> list[float]:
     """Seconds from asking for a trivial run to its recorded end, for one after the other."""
     waits = []
     for _ in range(count):

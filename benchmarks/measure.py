@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from pipelines import PipelineScheduler, Settings
+from pipelines import Engine, Settings
 from pipelines.catalog import Catalog
 from pipelines.service import load_catalog
 
@@ -85,9 +85,9 @@ def catalog_of(folder: Path) -> Catalog:
 
 
 @asynccontextmanager
-async def scheduler_on(folder: Path, catalog: Catalog | None = None) -> AsyncIterator[PipelineScheduler]:
+async def scheduler_on(folder: Path, catalog: Catalog | None = None) -> AsyncIterator[Engine]:
     """A scheduler over the project in `folder`, entered but not started."""
-    async with PipelineScheduler(settings_for(folder), catalog or catalog_of(folder)) as scheduler:
+    async with Engine(settings_for(folder), catalog or catalog_of(folder)) as scheduler:
         yield scheduler
 
 

@@ -12,7 +12,7 @@ from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from benchmarks.measure import Row, ms, percentile, scheduler_on, write_project
-from pipelines import PipelineScheduler
+from pipelines import Engine
 from pipelines.service import settle_memory
 from pipelines.store import history, state
 
@@ -49,7 +49,7 @@ async def _rate(kind: str, *, count: int, slots: int) -> float:
             return count / (time.perf_counter() - began)
 
 
-async def _all(scheduler: PipelineScheduler, count: int) -> None:
+async def _all(scheduler: Engine, count: int) -> None:
     last = (await scheduler.run_now(["p"] * count))[-1].id
     while sum(each.executed for each in await scheduler.reader.read(history.stats, "p")) < last:
         await asyncio.sleep(0.02)
@@ -66,7 +66,7 @@ async def _latencies(kind: str, count: int = 300) -> list[float]:
             return [await _latency(scheduler) for _ in range(count)]
 
 
-async def _latency(scheduler: PipelineScheduler) -> float:
+async def _latency(scheduler: Engine) -> float:
     asked = time.time()
     (run,) = await scheduler.run_now(["p"])
     await scheduler.wait(run.id)

@@ -12,7 +12,7 @@ from bot.card import Facts, payload
 from pipelines import RunState, StageCount, UnknownName
 
 if TYPE_CHECKING:
-    from pipelines import Parcel, PipelineDefinition, PipelineScheduler, Run
+    from pipelines import Engine, Parcel, PipelineDefinition, Run
 
 USUAL_OF = 30
 """The usual duration is the median of so many successful runs."""
@@ -25,7 +25,7 @@ _BAD = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED})
 class CardFacts:
     """The facts of cards, over one scheduler. What is shown has its secrets hidden."""
 
-    def __init__(self, scheduler: PipelineScheduler) -> None:
+    def __init__(self, scheduler: Engine) -> None:
         """Read from `scheduler`."""
         self._scheduler = scheduler
 

@@ -42,7 +42,7 @@ from pipelines import (
 
 if TYPE_CHECKING:
     from bot.client import Pipecall
-    from pipelines import Parcel, PipelineScheduler
+    from pipelines import Engine, Parcel
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class CardKeeper:
 
     def __init__(
         self,
-        scheduler: PipelineScheduler,
+        scheduler: Engine,
         rest: Editor,
         *,
         clock: Callable[[], float] = time.monotonic,

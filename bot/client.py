@@ -25,7 +25,7 @@ from pipelines import PipecallError
 if TYPE_CHECKING:
     from bot.card_keeper import CardKeeper
     from bot.rest import Rest
-    from pipelines import Notes, Overview, PipelineScheduler, Reads, Redactor, Settings, Verbs
+    from pipelines import Engine, Notes, Overview, Reads, Redactor, Settings, Verbs
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Parts:
     `served` are the ids of the guilds that it serves, `leaving` says whether the service is being stopped.
     """
 
-    scheduler: PipelineScheduler
+    scheduler: Engine
     verbs: Verbs
     rest: Rest
     cards: CardKeeper

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bot import library_log
-from pipelines import Channel, Parcel, PipelineScheduler, Settings
+from pipelines import Channel, Engine, Parcel, Settings
 
 if TYPE_CHECKING:
     from bot.face import DiscordFace
@@ -52,7 +52,7 @@ class WithoutToken:
         """Say that there is no bot."""
         return "off: no token"
 
-    async def start(self, scheduler: PipelineScheduler) -> None:
+    async def start(self, scheduler: Engine) -> None:
         """Say that there is no bot."""
         library_log.set_up(scheduler.redactor.text)
         logger.info("Discord is off: no token; set DISCORD_TOKEN to use Discord")

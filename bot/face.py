@@ -20,7 +20,7 @@ from bot.guilds import served
 from bot.rest import Rest
 from bot.supervisor import OFF, BotState, Supervisor
 from bot.webhook_channel import WebhookChannel
-from pipelines import Channel, Notes, Parcel, PipelineScheduler, Settings, Verbs, Wait
+from pipelines import Channel, Engine, Notes, Parcel, Settings, Verbs, Wait
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class DiscordFace:
             raise Wait("cards are changed while the service runs", UNSTARTED_S)
         return await self._cards.render(parcel)
 
-    async def start(self, scheduler: PipelineScheduler) -> None:
+    async def start(self, scheduler: Engine) -> None:
         """Start the bot over a running scheduler; returns at once, the bot connects in its own time."""
         library_log.set_up(scheduler.redactor.text)
         parts = self.parts(scheduler)
@@ -94,12 +94,12 @@ class DiscordFace:
         )
         self._life = asyncio.create_task(self._supervisor.run(), name="supervisor of the bot")
 
-    async def _renew(self, scheduler: PipelineScheduler) -> None:
+    async def _renew(self, scheduler: Engine) -> None:
         """Deliver with the new token what was refused with the old one."""
         await self._rest.renew()
         scheduler.delivery.retry_now("discord")
 
-    def parts(self, scheduler: PipelineScheduler) -> Parts:
+    def parts(self, scheduler: Engine) -> Parts:
         """Return what each bot of this face works with."""
         self._cards = CardKeeper(scheduler, self._rest)
         self._started.set()

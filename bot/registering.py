@@ -9,7 +9,7 @@ import discord
 
 from bot.face import DiscordFace, composed
 from bot.guilds import served
-from pipelines import Catalog, PipecallError, PipelineScheduler, Settings
+from pipelines import Catalog, Engine, PipecallError, Settings
 
 
 async def register(settings: Settings, catalog: Catalog, env: Mapping[str, str], *, force: bool = False) -> str:
@@ -23,7 +23,7 @@ async def register(settings: Settings, catalog: Catalog, env: Mapping[str, str],
     if token is None or not served(settings, catalog):
         raise PipecallError(f"{'no token' if token is None else 'no server'} is set; `python -m bot doctor` says more")
     face = DiscordFace(settings, env)
-    async with PipelineScheduler(settings, catalog, env=env) as scheduler:
+    async with Engine(settings, catalog, env=env) as scheduler:
         bot = composed(face.parts(scheduler))
         if force:
             bot.registration.forget()

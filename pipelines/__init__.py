@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from pipelines.definition import PipelineDefinition
     from pipelines.delivery import Delivery
+    from pipelines.engine import Engine
     from pipelines.errors import (
         AlreadyAsked,
         BadParameter,
@@ -72,7 +73,6 @@ if TYPE_CHECKING:
     from pipelines.redaction import Redactor
     from pipelines.registry import Registry
     from pipelines.runner import LiveRun
-    from pipelines.scheduler import PipelineScheduler
     from pipelines.service import load_catalog
     from pipelines.settings import Settings, read_settings
     from pipelines.store.cards import Card, CardEnd, Cards, Wish
@@ -124,7 +124,7 @@ _HOMES = {
     "Parcel": "store.deliveries",
     "PipecallError": "errors",
     "PipelineDefinition": "definition",
-    "PipelineScheduler": "scheduler",
+    "Engine": "engine",
     "PipelineStats": "model",
     "PipelineView": "overview",
     "Placeholders": "transforms.values",
@@ -196,6 +196,7 @@ __all__ = [
     "Delivery",
     "DeliveryFault",
     "Denied",
+    "Engine",
     "Fetcher",
     "Forbidden",
     "Gone",
@@ -215,7 +216,6 @@ __all__ = [
     "Parcel",
     "PipecallError",
     "PipelineDefinition",
-    "PipelineScheduler",
     "PipelineStats",
     "PipelineView",
     "Placeholders",

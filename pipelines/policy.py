@@ -9,24 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from pipelines.field_lists import Ids
-from pipelines.model import Actor, Verb
+from pipelines.model import Actor, Role, Verb
 from pipelines.schedule_definition import Section
-
-
-class Role(IntEnum):
-    """What somebody is to a pipeline; each may do all that those before it may."""
-
-    NOBODY = 0
-    VIEWER = 1
-    OPERATOR = 2
-    ADMIN = 3
-
 
 NEEDED: Mapping[Verb, Role] = {
     Verb.VIEW: Role.VIEWER,
@@ -108,6 +97,8 @@ class Policy:
             return Decision(True, role)
         if actor.roles is None:
             return Decision(False, role, "your roles are not known just now; try again in a minute")
+        if actor.level is not None:
+            return Decision(False, role, f"it needs {needed.name.lower()}; you are {role.name.lower()}")
         return Decision(False, role, self._lack(needed, role, pipeline))
 
     def within(self, actor: Actor, verb: Verb, pipelines: Iterable[str]) -> set[str]:
@@ -120,6 +111,8 @@ class Policy:
         return Role.NOBODY if self._denied(actor, pipeline) else self._granted(actor, pipeline)
 
     def _granted(self, actor: Actor, pipeline: str | None) -> Role:
+        if actor.level is not None:
+            return actor.level
         admins = self._level("admin", pipeline)
         if actor.manages if admins is None else admins.include(actor):
             return Role.ADMIN

@@ -21,11 +21,11 @@ from rich.text import Text
 from pipelines import loader, terminal
 from pipelines.catalog import Catalog
 from pipelines.channels import Channel
+from pipelines.engine import Engine
 from pipelines.errors import ConfigError, InvalidTransition, PipecallError, Problem, UnknownName
 from pipelines.log import set_up_logging
 from pipelines.model import Run, utcnow
 from pipelines.registry import Registry
-from pipelines.scheduler import PipelineScheduler
 from pipelines.settings import Settings, env_file_faults, misspelt_settings, read_settings
 from pipelines.worker import SERVICE_STOPPED
 
@@ -62,7 +62,7 @@ class Face(Protocol):
     def state(self) -> str:
         """Say in words where it stands; the first is one of off, connecting, ready, waiting, disabled."""
 
-    async def start(self, scheduler: PipelineScheduler) -> None:
+    async def start(self, scheduler: Engine) -> None:
         """Begin to serve people. It must neither block nor raise for what is out of reach."""
 
     async def leave(self) -> None:
@@ -160,8 +160,8 @@ async def serve(settings: Settings, catalog: Catalog, faces: Faces = ()) -> int:
     return code
 
 
-def _scheduler(settings: Settings, catalog: Catalog, faces: Sequence[Face]) -> PipelineScheduler:
-    return PipelineScheduler(
+def _scheduler(settings: Settings, catalog: Catalog, faces: Sequence[Face]) -> Engine:
+    return Engine(
         settings,
         catalog,
         env=os.environ,
@@ -189,7 +189,7 @@ def _stop_signals() -> asyncio.Queue[str]:
     return received
 
 
-async def _until(stop: asyncio.Queue[str], scheduler: PipelineScheduler) -> int:
+async def _until(stop: asyncio.Queue[str], scheduler: Engine) -> int:
     told = asyncio.create_task(stop.get(), name="signals")
     failed = asyncio.create_task(scheduler.failed(), name="watch")
     await asyncio.wait({told, failed}, return_when=asyncio.FIRST_COMPLETED)
@@ -202,7 +202,7 @@ async def _until(stop: asyncio.Queue[str], scheduler: PipelineScheduler) -> int:
     return OK
 
 
-async def _drain(stop: asyncio.Queue[str], scheduler: PipelineScheduler, grace_s: float) -> None:
+async def _drain(stop: asyncio.Queue[str], scheduler: Engine, grace_s: float) -> None:
     drained = asyncio.create_task(scheduler.drain(grace_s), name="drain")
     again = asyncio.create_task(stop.get(), name="signals")
     await asyncio.wait({drained, again}, return_when=asyncio.FIRST_COMPLETED)
@@ -238,7 +238,7 @@ async def run_once(settings: Settings, catalog: Catalog, names: Sequence[str] = 
     return OK if all(run.state.good for run in ended) else FAILED
 
 
-async def _all_ended(scheduler: PipelineScheduler, ids: Sequence[int], stopping: asyncio.Task[None]) -> list[Run]:
+async def _all_ended(scheduler: Engine, ids: Sequence[int], stopping: asyncio.Task[None]) -> list[Run]:
     """Wait for the runs; a fault of the service itself is raised. `stopping` ends what waits once it was told to."""
     results = asyncio.ensure_future(asyncio.gather(*(scheduler.wait(run_id) for run_id in ids)))
     failed = asyncio.create_task(scheduler.failed(), name="watch")
@@ -256,7 +256,7 @@ async def _all_ended(scheduler: PipelineScheduler, ids: Sequence[int], stopping:
     raise PipecallError("the worker ended before the runs did")
 
 
-async def _give_up_when_told(stop: asyncio.Queue[str], scheduler: PipelineScheduler, ids: Sequence[int]) -> None:
+async def _give_up_when_told(stop: asyncio.Queue[str], scheduler: Engine, ids: Sequence[int]) -> None:
     logger.info("%s: stopping; a second signal stops at once", await stop.get())
     await _drain(stop, scheduler, scheduler.settings.scheduler_drain_s)
     for run_id in ids:

@@ -85,6 +85,22 @@ class Settings(BaseSettings):
         default=None, pattern=r"^wss?://.+", description="an address such as wss://gateway.discord.gg/"
     )
 
+    scheduler_jobs: Path | None = Field(default=None, description="the path of a JSON file of jobs")
+    scheduler_reload: Literal["on", "off"] = Field(
+        default="on", description="'on' (the pipelines file and plugins are watched) or 'off'"
+    )
+
+    web: Literal["on", "off"] = Field(default="on", description="'on' (REST and dashboard) or 'off'")
+    web_host: str = Field(default="127.0.0.1", pattern=r"^[\w.:\[\]-]+$", description="an address such as 127.0.0.1")
+    web_port: int = Field(default=8080, ge=0, le=65_535, description="a port from 1 to 65535; 0 picks a free one")
+    web_hosts: str = Field(
+        default="",
+        pattern=r"^\s*([\w.:\[\]-]+\s*(,\s*|$))*$",
+        description="names under which browsers may ask, separated by commas, such as pipecall.example",
+    )
+    web_token: SecretStr | None = Field(default=None, description="a token that may do everything on the web")
+    web_token_file: Path | None = Field(default=None, description="a file that holds such a token")
+
     @property
     def guild_ids(self) -> tuple[int, ...]:
         """The Discord servers named here; they win over those of the pipelines file."""
@@ -96,17 +112,15 @@ class Settings(BaseSettings):
         Raises:
             ConfigError: the file cannot be read, or is empty.
         """
-        if self.discord_token is not None:
-            return self.discord_token.get_secret_value().strip() or None
-        if self.discord_token_file is None:
-            return None
-        try:
-            token = self.discord_token_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError([_of_token_file(self.discord_token_file, f"cannot be read: {error}")]) from None
-        if not token:
-            raise ConfigError([_of_token_file(self.discord_token_file, "is empty; put the bot's token into it")])
-        return token
+        return _secret(self.discord_token, self.discord_token_file, "DISCORD_TOKEN_FILE")
+
+    def admin_token(self) -> str | None:
+        """Return the web token that may do everything, from the setting or the file it names; None without one.
+
+        Raises:
+            ConfigError: the file cannot be read, or is empty.
+        """
+        return _secret(self.web_token, self.web_token_file, "WEB_TOKEN_FILE")
 
     @property
     def plugins_folder(self) -> Path:
@@ -147,8 +161,23 @@ def read_settings(**given: Any) -> Settings:
         raise ConfigError([Problem("not UTF-8 text; save it as UTF-8", file=".env")]) from None
 
 
-def _of_token_file(path: Path, what: str) -> Problem:
-    return Problem(f"the file {path} {what}", path="DISCORD_TOKEN_FILE", file="environment or .env")
+def _secret(given: SecretStr | None, file: Path | None, setting: str) -> str | None:
+    """Return a token, from a setting itself or the file that another names."""
+    if given is not None:
+        return given.get_secret_value().strip() or None
+    if file is None:
+        return None
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([_of_file(file, f"cannot be read: {error}", setting)]) from None
+    if not token:
+        raise ConfigError([_of_file(file, "is empty; put the token into it", setting)])
+    return token
+
+
+def _of_file(path: Path, what: str, setting: str) -> Problem:
+    return Problem(f"the file {path} {what}", path=setting, file="environment or .env")
 
 
 def _problem(loc: tuple[int | str, ...], found: object) -> Problem:
@@ -159,9 +188,9 @@ def _problem(loc: tuple[int | str, ...], found: object) -> Problem:
 
 
 def misspelt_settings(env: Mapping[str, str]) -> list[str]:
-    """Return a line for each `SCHEDULER_…` or `DISCORD_…` variable in `env` that no setting goes by."""
+    """Return a line for each `SCHEDULER_…`, `DISCORD_…` or `WEB_…` variable in `env` that no setting goes by."""
     known = [name.upper() for name in Settings.model_fields]
-    strange = sorted(name for name in env if name.startswith(("SCHEDULER_", "DISCORD_")) and name not in known)
+    strange = sorted(name for name in env if name.startswith(("SCHEDULER_", "DISCORD_", "WEB_")) and name not in known)
     return [f"{name} is not a setting; the nearest is {nearest(name, known) or 'none'}" for name in strange]
 
 

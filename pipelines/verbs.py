@@ -31,7 +31,7 @@ from pipelines.store.audit import Audited, Repeated
 from pipelines.timetable import Scheduled, new_run
 
 if TYPE_CHECKING:
-    from pipelines.scheduler import PipelineScheduler
+    from pipelines.engine import Engine
 
 CHAT = "chat"
 """The source of jobs that somebody made in chat; other doors name themselves."""
@@ -40,7 +40,7 @@ CHAT = "chat"
 class Verbs:
     """The verbs over one scheduler. All raise `Denied` for those who may not, once that is recorded."""
 
-    def __init__(self, scheduler: PipelineScheduler) -> None:
+    def __init__(self, scheduler: Engine) -> None:
         """Act through `scheduler`."""
         self._scheduler = scheduler
         self._loaded: Any = None

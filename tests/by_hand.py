@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pipelines.scheduler import PipelineScheduler
+from pipelines.engine import Engine
 from pipelines.store import database, ends
 from tests.project import Project
 
@@ -30,7 +30,7 @@ class Clock:
 class ByHand:
     """A scheduler and the clock that it reads. Nothing is claimed or run; `scheduler.start` would begin that."""
 
-    scheduler: PipelineScheduler
+    scheduler: Engine
     clock: Clock
 
     async def to(self, instant: datetime) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.catalog import Catalog
+from pipelines.engine import Engine
 from pipelines.registry import Registry
-from pipelines.scheduler import PipelineScheduler
 from pipelines.service import load_catalog
 from pipelines.settings import Settings
 
@@ -50,18 +50,18 @@ class Project:
         """The settings for this folder."""
         url = f"sqlite:///{self.folder / 'store.db'}"
         config = self.folder / "pipelines.yml"
-        here: dict[str, Any] = {"_env_file": None, "pipelines_config": config, "scheduler_db_url": url}
+        here: dict[str, Any] = {"_env_file": None, "web": "off", "pipelines_config": config, "scheduler_db_url": url}
         return Settings(**here | given)
 
     def catalog(self, settings: Settings | None = None) -> Catalog:
         """The catalog of the pipelines file as it stands."""
         return load_catalog(settings or self.settings(), self.env)
 
-    def scheduler(self, *, clock: Callable[[], Any] | None = None, **given: Any) -> PipelineScheduler:
+    def scheduler(self, *, clock: Callable[[], Any] | None = None, **given: Any) -> Engine:
         """A scheduler in this process; use it as an async context manager."""
         settings = self.settings(**given)
         more: dict[str, Any] = {"clock": clock} if clock else {}
-        return PipelineScheduler(settings, self.catalog(settings), env=self.env, **more)
+        return Engine(settings, self.catalog(settings), env=self.env, **more)
 
     def registry(self) -> Registry:
         """The registry of this folder's plugins."""
@@ -72,7 +72,7 @@ class Project:
         """What a program started here sees: this folder's settings and nothing of ours from outside."""
         kept = {name: value for name, value in os.environ.items() if name.upper() not in _OURS}
         store = f"sqlite:///{self.folder / 'store.db'}"
-        return kept | {"SCHEDULER_DB_URL": store, "PYTHONPATH": str(ROOT), **self.env}
+        return kept | {"SCHEDULER_DB_URL": store, "WEB": "off", "PYTHONPATH": str(ROOT), **self.env}
 
     def run(self, script: str, *arguments: str, timeout: float = DEADLINE_S) -> subprocess.CompletedProcess[str]:
         """Run `main.py` or `main_scheduler.py` here to its end."""

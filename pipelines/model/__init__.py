@@ -8,7 +8,7 @@ from __future__ import annotations
 from pipelines.model.base import JSON, Params, utcnow
 from pipelines.model.incidents import Incident, IncidentKind, Mute
 from pipelines.model.jobs import CollectionChange, ExecutorKind, Job, Message, Outcome, StageSpec, StateChange
-from pipelines.model.people import Actor, Asked, AuditEntry, Verb
+from pipelines.model.people import Actor, Asked, AuditEntry, Role, Verb
 from pipelines.model.questions import MakeUp, Question
 from pipelines.model.runs import (
     LIVE_STATES,
@@ -50,6 +50,7 @@ __all__ = [
     "Params",
     "PipelineStats",
     "Question",
+    "Role",
     "Run",
     "RunError",
     "RunState",

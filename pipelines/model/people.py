@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from pipelines.model.base import JSON
 
@@ -25,19 +25,30 @@ class Verb(StrEnum):
     REDELIVER = "redeliver"
 
 
+class Role(IntEnum):
+    """What somebody is to a pipeline; each may do all that those before it may."""
+
+    NOBODY = 0
+    VIEWER = 1
+    OPERATOR = 2
+    ADMIN = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Somebody who asks. `id` names them for ever (`discord:123`), `name` is for people.
 
     `user` and `roles` are ids as the policy names them; `roles` None means that they are not known just now, so that no
-    role can grant anything. `manages` is true for those whom the place itself trusts with its settings.
+    role can grant anything. `manages` is true for those whom the place itself trusts with its settings. `level` is what
+    the door itself granted, such as by a token; it holds for every pipeline, and the policy is not asked (None: it is).
     """
 
     id: str
     name: str
-    user: int
+    user: int | None = None
     roles: frozenset[int] | None = frozenset()
     manages: bool = False
+    level: Role | None = None
 
 
 @dataclass(frozen=True, slots=True)

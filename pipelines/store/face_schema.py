@@ -13,6 +13,8 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnClause,
+    Float,
+    ForeignKey,
     Index,
     Integer,
     Table,
@@ -31,6 +33,47 @@ OPEN = "closed_at IS NULL"
 
 UNDECIDED = "decided_at IS NULL"
 """The condition of the index of open questions, in the same way."""
+
+signals = Table(
+    "signals",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", PlainText),
+    Column("detail", PlainText),
+    sqlite_autoincrement=True,
+)
+"""What one process changed that others must take up: see `store.signals`."""
+
+Index("signals_by_time", signals.c.at)
+
+progress = Table(
+    "progress",
+    metadata,
+    Column("run_id", _ID, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("attempt", Integer, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("done", Float),
+    Column("note", PlainText, nullable=False),
+    Column("stages", JSON, nullable=False),
+)
+"""How far the runs are that go on for more than a moment; a row is gone once its run has ended."""
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("name", ExactText, nullable=False, unique=True),
+    Column("level", Text, nullable=False),
+    Column("digest", ExactText, nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", PlainText, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("used_at", UtcDateTime),
+    sqlite_autoincrement=True,
+)
+"""Who may use the REST interface and the dashboard: `digest` is the SHA-256 of the token in hex, never the token."""
 
 audit = Table(
     "audit",

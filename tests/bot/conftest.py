@@ -14,7 +14,7 @@ import pytest
 
 from bot.client import Pace
 from bot.face import DiscordFace
-from pipelines import PipelineScheduler
+from pipelines import Engine
 from tests.fake_discord import FakeDiscord
 from tests.fake_discord.state import NORMAL
 from tests.fake_discord.world import Channel, Guild, Member
@@ -42,7 +42,7 @@ class Running:
     """
 
     face: DiscordFace
-    scheduler: PipelineScheduler
+    scheduler: Engine
     fake: FakeDiscord
     guild: Guild
     channel: Channel
@@ -96,7 +96,7 @@ async def running(project: Project, fake: FakeDiscord, **settings: Any) -> Async
     }
     chosen = project.settings(**given | settings)
     face = DiscordFace(chosen, project.env, pace=QUICK)
-    scheduler = PipelineScheduler(chosen, project.catalog(chosen), env=project.env, channels=face.channels())
+    scheduler = Engine(chosen, project.catalog(chosen), env=project.env, channels=face.channels())
     async with scheduler:
         await scheduler.start()
         await scheduler.start_timetable()

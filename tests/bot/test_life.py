@@ -13,7 +13,7 @@ from bot.door import discord_face
 from bot.face import DiscordFace
 from bot.guilds import yaml_of_guilds
 from bot.library_log import Discreet
-from pipelines import PipelineScheduler, Post
+from pipelines import Engine, Post
 from pipelines.model import utcnow
 from pipelines.store import outbox
 from tests.bot import chat_plugin
@@ -41,7 +41,7 @@ async def test_without_a_token_the_service_runs_without_a_bot(project, caplog):
     face = discord_face(settings, {})
     assert ["webhook"] == list(face.channels())
     assert "DISCORD_TOKEN" in face.absent()["discord"]
-    async with PipelineScheduler(settings, project.catalog(settings), channels=face.channels()) as scheduler:
+    async with Engine(settings, project.catalog(settings), channels=face.channels()) as scheduler:
         await scheduler.start()
         await face.start(scheduler)
         assert "Discord is off: no token; set DISCORD_TOKEN" in caplog.text
@@ -71,7 +71,7 @@ async def test_without_a_token_messages_leave_through_webhooks(project, fake):
     settings = project.settings(discord_api_base=fake.api_base)
     face = discord_face(settings, {"SHOP_HOOK": hook.url})
     post = Post("webhook:SHOP_HOOK", "message", "once", {"payload": {"content": "hello"}}, utcnow())
-    async with PipelineScheduler(settings, project.catalog(settings), channels=face.channels()) as scheduler:
+    async with Engine(settings, project.catalog(settings), channels=face.channels()) as scheduler:
         await scheduler.start()
         await scheduler.writer.call(outbox.post, post)
         assert not await scheduler.flush(5)
@@ -83,7 +83,7 @@ async def test_a_rejected_token_leaves_the_pipelines_alone(project, fake):
     place(fake)
     settings = project.settings(discord_token="wrong.token.here", discord_api_base=fake.api_base)
     face = DiscordFace(settings, {})
-    async with PipelineScheduler(settings, project.catalog(settings), channels=face.channels()) as scheduler:
+    async with Engine(settings, project.catalog(settings), channels=face.channels()) as scheduler:
         await scheduler.start()
         await face.start(scheduler)
         await fake.until(lambda: face.state().startswith("disabled"), what="the end of the bot")
@@ -253,7 +253,7 @@ async def test_too_many_identifies_keep_the_bot_away(project, fake, monkeypatch)
         discord_token=fake.token, discord_api_base=fake.api_base, discord_gateway_url=fake.gateway_url
     )
     face = DiscordFace(settings, {})
-    async with PipelineScheduler(settings, project.catalog(settings)) as scheduler:
+    async with Engine(settings, project.catalog(settings)) as scheduler:
         await face.start(scheduler)
         await fake.until(lambda: face.state().startswith("waiting until"), what="the pause")
         await face.stop()

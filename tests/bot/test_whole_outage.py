@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.face import DiscordFace
-from pipelines import PipelineScheduler
+from pipelines import Engine
 from pipelines.store import outbox
 from tests.bot.conftest import running
 from tests.bot.whole import whole_of
@@ -115,7 +115,7 @@ async def test_a_day_without_discord(project):
     settings = project.settings(discord_token=fake.token, discord_api_base=fake.api_base)
     face = DiscordFace(settings, {})
     with fake.used():
-        async with PipelineScheduler(
+        async with Engine(
             settings,
             project.catalog(settings),
             channels=face.channels(),

@@ -1,4 +1,4 @@
-"""`PipelineScheduler`: wires the parts together, owns their lifetimes, and has one method per verb.
+"""`Engine`: wires the parts together, owns their lifetimes, and has one method per verb.
 
 Every door to the engine (terminal, chat, REST, Python) calls these methods; nothing else starts a run or changes one.
 """
@@ -40,7 +40,7 @@ from pipelines.worker import Worker
 logger = logging.getLogger(__name__)
 
 
-class PipelineScheduler:
+class Engine:
     """A scheduler over a catalog of pipelines and one store. Use it as an async context manager, then `start` it.
 
     Raises on entry:
