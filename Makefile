@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Makes the command `pipecall` of this very folder; what it builds with is pinned like the rest.
+COMMAND := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 
 .DEFAULT_GOAL := help
 .PHONY: help run once doctor test lint bench lock clean
@@ -17,10 +19,12 @@ $(VENV)/.python:
 
 $(VENV)/.run: requirements.lock | $(VENV)/.python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(COMMAND)
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock requirements.lock | $(VENV)/.python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(COMMAND)
 	@touch $@ $(VENV)/.run
 
 run: $(VENV)/.run  ## Start the scheduler on pipelines.yml (Ctrl-C stops it)

@@ -1,6 +1,6 @@
 """The service: runs pipelines on schedule and answers in Discord and on the web until it is told to stop.
 
-`SCHEDULER_MODE=legacy` runs each once instead.
+`SCHEDULER_MODE=legacy` runs each once instead. `--schedule-config FILE` names a JSON file of further jobs.
 """
 
 import signal
@@ -14,4 +14,4 @@ if __name__ == "__main__":
     from pipelines import faces
     from pipelines.service import main, serve_or_run_once
 
-    sys.exit(main(partial(serve_or_run_once, faces=faces.shipped())))
+    sys.exit(main(partial(serve_or_run_once, faces=faces.shipped()), sys.argv[1:]))

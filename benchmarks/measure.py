@@ -15,7 +15,7 @@ import yaml
 
 from pipelines import Engine, Settings
 from pipelines.catalog import Catalog
-from pipelines.service import load_catalog
+from pipelines.loading import load_catalog
 
 PROBE_S = 0.001
 

@@ -24,7 +24,7 @@ from bot.commands import (
     status,
     whoami,
 )
-from pipelines import Verb
+from pipelines import Catalog, Verb
 
 if TYPE_CHECKING:
     from bot.client import Pipecall
@@ -62,10 +62,15 @@ def _hide(bot: Pipecall) -> None:
     That is no right but a hint: the policy decides. Where it names people, Discord shows the commands to everybody,
     since a bot cannot tell it to which roles.
     """
-    file = bot.scheduler.catalog.loaded.file
-    policies = [file.policy, *(each.policy for each in file.pipelines.values() if each.policy is not None)]
-    if any(policy.operator is not None or policy.admin is not None for policy in policies):
+    if names_people(bot.scheduler.catalog):
         return
     for command in bot.tree.get_commands():
         if VERBS.get(command.name, Verb.VIEW) not in READING:
             command.default_permissions = discord.Permissions(manage_guild=True)
+
+
+def names_people(catalog: Catalog) -> bool:
+    """Say whether some policy of the pipelines file names operators or admins."""
+    file = catalog.loaded.file
+    policies = [file.policy, *(each.policy for each in file.pipelines.values() if each.policy is not None)]
+    return any(policy.operator is not None or policy.admin is not None for policy in policies)

@@ -36,6 +36,8 @@ def discord_face(settings: Settings, env: Mapping[str, str]) -> DiscordFace | Wi
 class WithoutToken:
     """No bot: what is for a channel waits for a token, what is for a webhook is sent."""
 
+    name = "Discord"
+
     def __init__(self, settings: Settings, env: Mapping[str, str]) -> None:
         """`env` is where the addresses of webhooks are."""
         self._webhooks = LateWebhooks(settings, env)

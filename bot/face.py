@@ -6,21 +6,22 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import discord.http
 
-from bot import addresses, alert_message, library_log, question_message
+from bot import addresses, alert_message, library_log, question_message, reload_message
 from bot.card_keeper import CardKeeper
 from bot.client import Pace, Parts, Pipecall
-from bot.composition import compose
+from bot.composition import compose, names_people
 from bot.discord_channel import DiscordChannel
 from bot.guilds import served
 from bot.rest import Rest
 from bot.supervisor import OFF, BotState, Supervisor
 from bot.webhook_channel import WebhookChannel
-from pipelines import Channel, Engine, Notes, Parcel, Settings, Verbs, Wait
+from pipelines import Change, Channel, Engine, Notes, Parcel, PipecallError, Settings, Verbs, Wait
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ UNDER_WAY = (
 class DiscordFace:
     """The bot of one service that has a token, and the channels through which messages leave, which need no bot."""
 
+    name = "Discord"
+
     def __init__(self, settings: Settings, env: Mapping[str, str], *, pace: Pace | None = None) -> None:
         """`env` is where the addresses of webhooks are. Nothing is opened yet."""
         self._settings = settings
@@ -61,6 +64,7 @@ class DiscordFace:
             "alert": alert_message.render_alert,
             "digest": alert_message.render_digest,
             "question": question_message.render_question,
+            "reload": reload_message.render_reload,
             "card": self._render_card,
         }
         return {
@@ -85,14 +89,29 @@ class DiscordFace:
         library_log.set_up(scheduler.redactor.text)
         parts = self.parts(scheduler)
         await parts.cards.start()
-        self._supervisor = Supervisor(
-            lambda: composed(parts),
+        supervisor = self._supervisor = Supervisor(
+            lambda: composed(replace(parts, served=served(self._settings, scheduler.catalog))),
             token=self._settings.bot_token,
             reachable=reachable,
             hide=scheduler.redactor.text,
             renewed=lambda: self._renew(scheduler),
         )
         self._life = asyncio.create_task(self._supervisor.run(), name="supervisor of the bot")
+        offered = self._offer(scheduler)
+
+        def reloaded(what: Change | PipecallError) -> None:
+            nonlocal offered
+            if isinstance(what, Change) and (offered != self._offer(scheduler) or (what.plugins and offered[1])):
+                offered = self._offer(scheduler)
+                supervisor.again()
+
+        scheduler.reload.watch(reloaded)
+
+    def _offer(self, scheduler: Engine) -> tuple[object, ...]:
+        """Return what a bot is made with, once for its life: if it changes, another bot must be made."""
+        catalog = scheduler.catalog
+        commands = {each.discord_commands for each in catalog.pipelines.values() if each.discord_commands}
+        return served(self._settings, catalog), commands, names_people(catalog)
 
     async def _renew(self, scheduler: Engine) -> None:
         """Deliver with the new token what was refused with the old one."""

@@ -130,6 +130,7 @@ class Supervisor(Generic[B]):
         self._renewed = renewed
         self._state = BotState(Standing.CONNECTING)
         self._told = ""
+        self._again = asyncio.Event()
         self.bot: B | None = None
 
     @property
@@ -149,6 +150,9 @@ class Supervisor(Generic[B]):
             if verdict.at_least_s is None:
                 await self._disabled(verdict, token)
                 continue
+            if self._again.is_set():
+                self._again.clear()
+                continue
             if self._clock() - began > SETTLED_S:
                 wait_s = FIRST_WAIT_S
             # Somewhat at random, so that many bots do not come back in the same second after an outage.
@@ -156,6 +160,11 @@ class Supervisor(Generic[B]):
             await self._wait(verdict, pause_s)
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
         self._state = OFF
+
+    def again(self) -> None:
+        """Make a new bot and connect it, as what a bot offers has changed."""
+        logger.info("what the bot offers has changed: it connects anew")
+        self._again.set()
 
     def _read_token(self) -> str | None:
         """Return the token; empty where its file cannot be read just now."""
@@ -177,17 +186,18 @@ class Supervisor(Generic[B]):
         bot = self.bot = self._make()
         life = asyncio.create_task(bot.start(token), name="discord")
         watch = asyncio.create_task(self._until_lost(bot), name="watchdog of the bot")
+        again = asyncio.create_task(self._again.wait(), name="change of the bot")
         try:
-            await asyncio.wait({life, watch}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({life, watch, again}, return_when=asyncio.FIRST_COMPLETED)
             if not life.done():
                 return Verdict("the connection was down for long while Discord answered")
             return judge(life.exception(), self._now())
         finally:
             bot.up = False
             # Cancelled and not only closed: the library may be in a pause of up to 17 minutes.
-            for task in (life, watch):
+            for task in (life, watch, again):
                 task.cancel()
-            await asyncio.gather(life, watch, return_exceptions=True)
+            await asyncio.gather(life, watch, again, return_exceptions=True)
             await bot.close()
 
     async def _until_lost(self, bot: B) -> None:

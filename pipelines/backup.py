@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pipelines.errors import StoreError
-from pipelines.store import copies, database, versions
+from pipelines.store import copies, database, holding, versions
 from pipelines.store.copies import Copy
 
 
@@ -43,7 +43,7 @@ def restore(url: str, source: Path, now: datetime) -> tuple[Copy, Path | None]:
         raise StoreError("the store is on a server; stop the service, then use pg_restore --clean --if-exists")
     if source.exists() and store.exists() and source.samefile(store):
         raise StoreError(f"{source} is the store itself; name what backup made")
-    with database.hold(url):
+    with holding.hold(url):
         draft = store.with_name(store.name + ".restoring")
         try:
             copy = copies.unpack(source, draft)

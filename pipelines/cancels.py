@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -9,7 +10,8 @@ from datetime import datetime
 from pipelines.errors import InvalidTransition, StoreError, UnknownName
 from pipelines.model import Run
 from pipelines.runner import LiveRun
-from pipelines.store import ends, history, overlaps
+from pipelines.store import ends, history, overlaps, signals
+from pipelines.store.signals import Signal, SignalKind
 from pipelines.store.writer import Reader, Writer
 
 logger = logging.getLogger(__name__)
@@ -50,8 +52,21 @@ class Cancels:
             raise UnknownName("run", str(run_id), [])
         if ended:
             self._cancelled([run])
-        elif not self._asked(run_id, reason):  # it was claimed while the wish was on its way
+        elif run.state.final:
             raise InvalidTransition(f"run #{run_id} of {run.pipeline} is {run.state}; nothing to cancel")
+        elif not self._asked(run_id, reason):  # it goes on elsewhere, or was claimed in this moment
+            await self._writer.call(signals.put, Signal(SignalKind.CANCEL, str(run_id), reason, self._clock()))
+
+    async def take_up(self, wishes: Sequence[Signal]) -> None:
+        """Cancel those of the runs that are executed here."""
+        for wish in wishes:
+            self._asked(int(wish.subject), wish.detail)
+
+    async def make_good(self, wishes: Sequence[tuple[int, str]]) -> None:
+        """Cancel runs that somebody wanted cancelled while no service was there to do it."""
+        for run_id, reason in wishes:
+            with contextlib.suppress(InvalidTransition, UnknownName):
+                await self.cancel(run_id, reason)
 
     def _asked(self, run_id: int, reason: str) -> bool:
         live = self._live().get(run_id)

@@ -227,6 +227,11 @@ class PipelineDefinition(Section):
         """The parameters of a run for which nothing was given: plain values and declared defaults."""
         return defaults(self.params)
 
+    @property
+    def open_params(self) -> bool:
+        """Whether its runs take any values, known or not; only pipelines made in Python do."""
+        return False
+
     def new_run(self, params: Params, actor: str | None, started_by: StartedBy) -> NewRun:
         """Return the wish for a run, with what the pipeline says about all its runs."""
         return NewRun(

@@ -1,4 +1,4 @@
-"""The JSON Schema of a pipelines file, for editors: made from the models of `definition`, in the words of the file."""
+"""The JSON Schemas of pipelines files and of files of jobs, for editors: made from the models, in the files' words."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from pipelines.definition import PipelinesFile
+from pipelines.job_config import CONFIGS
+from pipelines.job_definition import JobsFile
 from pipelines.schedule_definition import NAME, NAME_PATTERN
 
 
@@ -27,6 +29,21 @@ def json_schema() -> dict[str, Any]:
     pipeline["required"].remove("name")
     schema["properties"]["pipelines"]["propertyNames"] = {"pattern": f"^{NAME_PATTERN}$", "maxLength": NAME.longest}
     schema["patternProperties"] = {"^x-": {}}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_tidied(schema)}
+
+
+def jobs_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a JSON file of jobs, for editors; what `config` holds depends on the type."""
+    schema: dict[str, Any] = JobsFile.model_json_schema(schema_generator=_FileSchema)
+    job = schema["$defs"]["JobDefinition"]
+    job["allOf"] = [
+        {
+            "if": {"properties": {"type": {"const": str(kind)}}},
+            "then": {"properties": {"config": model.model_json_schema(schema_generator=_FileSchema)}},
+        }
+        for kind, model in CONFIGS.items()
+    ]
+    schema["properties"]["$schema"] = {"type": "string"}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_tidied(schema)}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from time import perf_counter
@@ -49,7 +49,8 @@ class Health:
     those between attempts, `queued` those that are due but not started, the oldest `queued_since`; `slots` is how many
     may run at one time. `tick_age_s` is how long ago the timetable looked at the clock (None: it is not in use).
     `unsent` messages wait for delivery, the oldest `unsent_since`; `dead` ones were refused for good. `refused` says
-    why the store cannot be used. `faces` says of each face where it stands, such as `ready`.
+    why the store cannot be used, `outdated` why the newest pipelines file is not in force. `faces` says of
+    each face, by name, where it stands, such as `ready`.
     """
 
     loop_lag_s: float
@@ -66,7 +67,8 @@ class Health:
     unsent_since: datetime | None = None
     dead: int = 0
     refused: str | None = None
-    faces: tuple[str, ...] = ()
+    outdated: str | None = None
+    faces: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -96,7 +98,9 @@ class Health:
             found.append(f"{self.unsent} messages wait for delivery, the oldest since {_clock(self.unsent_since)}")
         if self.dead:
             found.append(f"{self.dead} messages were refused for good")
-        found += [f"Discord: {state}" for state in self.faces if state.startswith(ILL)]
+        if self.outdated is not None:
+            found.append(f"the pipelines file was changed and is refused: {self.outdated.splitlines()[0]}")
+        found += [f"{name}: {state}" for name, state in self.faces.items() if state.startswith(ILL)]
         return tuple(found)
 
     @property
@@ -126,7 +130,7 @@ class Health:
             "status": self.status.value,
             "complaints": list(self.complaints),
             **readings,
-            "faces": list(self.faces),
+            "faces": dict(self.faces),
         }
 
     def __str__(self) -> str:

@@ -1,36 +1,31 @@
 """The jobs in force: the schedules of the pipelines file and those that people made, in memory, store and timetable.
 
 In chat and tables a schedule is called a job. Every change is one row in the store first; then the timetable follows.
-Who may ask for a change is `verbs`' business.
+Changes that other processes make in the store are taken up by `take_up`. Who may ask for a change is `verbs`' business.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import ValidationError
-
 from pipelines.catalog import Catalog, ScheduleEntry
-from pipelines.definition import MisfirePolicy, ScheduleDefinition
-from pipelines.errors import BadSchedule, InvalidTransition, StoreError, UnknownName
-from pipelines.faults import faults
-from pipelines.model import Params, Run, ScheduleRow, ScheduleState
+from pipelines.errors import BadSchedule, InvalidTransition, UnknownName
+from pipelines.job_times import JobTimes
+from pipelines.model import Run, ScheduleRow, ScheduleState
 from pipelines.schedule_definition import NAME
 from pipelines.store import schedules
-from pipelines.store.schedules import FILE, SetState
+from pipelines.store.schedules import FILE, SetState, SyncFile, same
+from pipelines.store.signals import Signal
 from pipelines.store.writer import Reader, Writer
-from pipelines.timetable import Scheduled, Timetable
-from pipelines.triggers import Trigger, check_zone
+from pipelines.timetable import Timetable
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 30.0
-"""So often, in seconds, paused jobs are looked at: the clock may have been set."""
 UNDO = timedelta(minutes=10)
 """So long after its removal a job can be brought back."""
 
@@ -41,94 +36,100 @@ Write = Callable[[Callable[..., Any], Any], Awaitable[Any]]
 class Jobs:
     """All jobs that are active or paused, by id. `rows` is what the store has of them, `entries` what times them.
 
-    `changed` is called with each row that comes, changes or goes.
+    `changed` is called with each row that comes, changes or goes; `woken` is set when one did.
     """
 
     def __init__(
         self, catalog: Catalog, writer: Writer, reader: Reader, timetable: Timetable, *, clock: Callable[[], datetime]
     ) -> None:
-        """Begin with none; see `start`."""
+        """Begin with none; see `start`, and `look` for one who only asks."""
         self.rows: dict[str, ScheduleRow] = {}
-        self.entries: dict[str, ScheduleEntry] = {}
         self.changed: Callable[[ScheduleRow], None] = lambda _: None
-        self._catalog, self._timetable, self._clock = catalog, timetable, clock
+        self._times = JobTimes(catalog, timetable, clock=clock)
+        self.entry, self.with_next_due = self._times.entry, self._times.with_next_due
+        self._catalog, self._clock = catalog, clock
         self._writer, self._reader = writer, reader
-        self._woken = asyncio.Event()
+        self.woken = asyncio.Event()
         self._turn = asyncio.Lock()  # one change after the other, so that each sees what the one before it did
-        self._answers: dict[str, tuple[datetime, datetime | None]] = {}
+
+    @property
+    def entries(self) -> Mapping[str, ScheduleEntry]:
+        """What times the jobs, by id; a job that is not among them has no pipeline that could run now."""
+        return self._times.entries
 
     async def start(self) -> list[ScheduleRow]:
         """Store the file's schedules, retire those that vanished from it, time all; return them with their next run."""
         now = self._clock()
-        self.entries = {entry.id: entry for entry in self._catalog.schedules()}
-        rows = [entry.row() for entry in self.entries.values()]
-        stored = await self._writer.call(schedules.sync, schedules.SyncFile(rows=rows, at=now))
-        self.rows = {row.id: row for row in stored}
-        for row in stored:
-            if row.source != FILE:
-                self._adopt(row)
-        active = [row for row in stored if row.state is ScheduleState.ACTIVE and row.id in self.entries]
-        self._timetable.put(self._scheduled(row, now) for row in active)
+        wanted = {entry.id: entry for entry in self._catalog.schedules()}
+        stored = await self._writer.call(schedules.sync, SyncFile([entry.row() for entry in wanted.values()], now))
+        self._take_over(stored, wanted)
+        self._times.put(stored)
         shown = [self.with_next_due(row) for row in stored]
         for row in (each for each in shown if each.created_at == now and each.next_due_at is None):
             logger.warning("schedule '%s' of %s (%s) lies in the past; it never runs", row.id, row.pipeline, row.words)
         return shown
 
-    def _adopt(self, row: ScheduleRow) -> None:
-        """Time a job that somebody made; one whose pipeline is gone is kept, and told."""
-        definition = self._catalog.pipelines.get(row.pipeline)
-        if definition is None or not definition.enabled:
-            why = "is not in the pipelines file" if definition is None else "is not enabled"
-            logger.warning("job '%s' does not run: its pipeline %s %s", row.id, row.pipeline, why)
-            return
-        try:
-            self.entries[row.id] = self.entry(
-                row.pipeline, row.spec, zone=row.timezone, job_id=row.id, given=row.params
-            )
-        except BadSchedule as error:
-            logger.error("job '%s' does not run: %s", row.id, error)
+    async def look(self) -> None:
+        """Take over what the store and the file say, without changing the store: for one who works beside a service."""
+        wanted = {entry.id: entry for entry in self._catalog.schedules()}
+        stored = {row.id: row for row in await self._reader.read(schedules.list_all)}
+        rows = [row for row in stored.values() if row.source != FILE]
+        for entry in wanted.values():
+            row = stored.get(entry.id)
+            rows.append(row if row is not None and same(row, entry.row()) else entry.row())
+        self._take_over(rows, wanted)
 
-    def entry(
-        self, pipeline: str, spec: Mapping[str, Any], *, zone: str, job_id: str, given: Params | None = None
-    ) -> ScheduleEntry:
-        """Return the entry of a job that somebody makes.
+    def _take_over(self, rows: Sequence[ScheduleRow], wanted: Mapping[str, ScheduleEntry]) -> None:
+        self.rows = {row.id: row for row in rows}
+        self._times.entries = dict(wanted)
+        for row in rows:
+            if row.source != FILE:
+                self._times.adopt(row, tell=True)
 
-        Raises:
-            UnknownName: there is no such pipeline.
-            BadSchedule: the time cannot be read, or the zone is unknown.
-        """
-        params = {**self._catalog.get(pipeline).default_params, **(given or {})}
-        check_zone(zone)
-        try:
-            definition = ScheduleDefinition.model_validate(dict(spec))
-        except ValidationError as error:
-            raise BadSchedule("; ".join(words for _, words in faults(error, ScheduleDefinition))) from None
-        return ScheduleEntry(job_id, pipeline, definition, definition.trigger(zone, job_id), zone, params)
+    async def reload(self) -> None:
+        """Bring all jobs to the pipelines that are in force now: what is as it was is left alone."""
+        async with self._turn:
+            wanted = {entry.id: entry for entry in self._catalog.schedules()}
+            changed = {key: entry.row() for key, entry in wanted.items() if self.entries.get(key) is not entry}
+            gone = {row.id for row in self.rows.values() if row.source == FILE} - wanted.keys()
+            touched = frozenset(changed) | gone
+            sync = SyncFile([*changed.values()], self._clock(), only=touched)
+            for row in await self._writer.call(schedules.sync, sync) if touched else ():
+                self.rows[row.id] = row
+                self._times.entries[row.id] = wanted[row.id]
+                self.changed(row)
+            for job_id in gone:
+                self._forget(job_id)
+            for row in (each for each in self.rows.values() if each.source != FILE):
+                self._times.adopt(row, tell=False)
+            self._times.put_changed(self.rows.values())
+            self.woken.set()
 
-    def _scheduled(self, row: ScheduleRow, now: datetime) -> Scheduled:
-        scheduled = Scheduled.of(self.entries[row.id], self._catalog.get(row.pipeline), last=row.last_due_at or now)
-        if scheduled.entry.definition.misfire_policy is MisfirePolicy.ASK:
-            scheduled.ask = self._catalog.alerts_target(row.pipeline)
-            if scheduled.ask is None:
-                logger.warning("job '%s' has nowhere to ask: its missed runs are only recorded; set `alerts`", row.id)
-        return scheduled
+    def adopt(self, pipeline: str) -> None:
+        """Time the jobs of a pipeline anew that came, went or changed beside the file."""
+        mine = [row for row in self.rows.values() if row.pipeline == pipeline and row.source != FILE]
+        for row in mine:
+            self._times.adopt(row, tell=False)
+            self.changed(row)
+        self._times.put_changed(mine)
 
-    def with_next_due(self, row: ScheduleRow) -> ScheduleRow:
-        """Return the row with its next run, None where there is to be none."""
-        entry = self.entries.get(row.id)
-        if entry is None or row.state is not ScheduleState.ACTIVE:
-            return row
-        now, offset = self._clock(), entry.offset
-        due_at = self._next_after(entry.trigger, max(now - offset, row.last_due_at or now))
-        return replace(row, next_due_at=due_at + offset if due_at is not None else None)
+    async def take_up(self, signals: Sequence[Signal]) -> None:
+        """Take up what other processes did to jobs; what is known already changes nothing."""
+        async with self._turn:
+            for job_id in dict.fromkeys(signal.subject for signal in signals):
+                row = await self._reader.read(schedules.get, job_id)
+                if row is None or row.state is ScheduleState.RETIRED:
+                    self._forget(job_id)
+                elif not _known(self.rows.get(job_id), row):
+                    if row.source != FILE:
+                        self._times.adopt(row, tell=True)
+                    self._follow(row)
 
-    def _next_after(self, trigger: Trigger, after: datetime) -> datetime | None:
-        """Return the trigger's next instant; many ask for the same one."""
-        asked, answer = self._answers.get(trigger.key, (after, None))
-        if answer is None or not asked <= after < answer:
-            answer = trigger.next_after(after)
-            self._answers[trigger.key] = (after, answer)
-        return answer
+    def _forget(self, job_id: str) -> None:
+        row = self.rows.pop(job_id, None)
+        if row is not None:
+            self.changed(row)
+        self._times.remove(job_id)
 
     def get(self, job_id: str) -> ScheduleRow:
         """Return a job.
@@ -169,10 +170,34 @@ class Jobs:
             InvalidTransition: its id is taken.
         """
         async with self._turn:
-            stored = None if row.id in self.rows else await write(schedules.add, row)
-            if stored is None:
-                raise InvalidTransition(f"a job is called '{row.id}' already; give this one another name")
-            self.entries[row.id] = entry
+            return await self._add(row, entry, write)
+
+    async def _add(self, row: ScheduleRow, entry: ScheduleEntry, write: Write) -> ScheduleRow:
+        stored = None if row.id in self.rows else await write(schedules.add, row)
+        if stored is None:
+            raise InvalidTransition(f"a job is called '{row.id}' already; give this one another name")
+        self._times.entries[row.id] = entry
+        return self._follow(stored)
+
+    async def put(self, row: ScheduleRow, entry: ScheduleEntry, write: Write) -> ScheduleRow:
+        """Store a job, or give the one of this id from the same source its new time; what is as it was stays untouched.
+
+        One that was for a single instant which has come is left over. A paused one stays paused.
+
+        Raises:
+            InvalidTransition: its id is taken by one from elsewhere.
+        """
+        async with self._turn:
+            there = await self._reader.read(schedules.get, row.id)
+            if there is None or there.removed_at is not None or there.source != row.source:
+                return await self._add(row, entry, write)
+            timed_same = (there.spec, there.timezone, there.pipeline) == (row.spec, row.timezone, row.pipeline)
+            if there.state is ScheduleState.RETIRED and timed_same:
+                return there
+            stored = there
+            if not (timed_same and there.params == row.params and there.words == row.words):
+                stored = await write(schedules.redefine, row)
+            self._times.entries[row.id] = entry
             return self._follow(stored)
 
     async def pause(self, job_id: str, write: Write, *, until: datetime | None, reason: str | None) -> ScheduleRow:
@@ -186,6 +211,8 @@ class Jobs:
             paused = replace(row, state=ScheduleState.PAUSED, paused_until=until, pause_reason=reason)
             if paused == row:
                 raise InvalidTransition(f"job '{job_id}' is paused already")
+            if row.created_at is None:  # no service has stored the file's schedule yet
+                await self._writer.call(schedules.add, row)
             await write(schedules.set_state, SetState(job_id, ScheduleState.PAUSED, self._clock(), until, reason))
             return self._follow(paused)
 
@@ -209,10 +236,7 @@ class Jobs:
             if row.source == FILE:
                 raise InvalidTransition(f"job '{job_id}' stands in the pipelines file: take it out there, or pause it")
             await write(schedules.set_state, SetState(job_id, ScheduleState.RETIRED, at, removed=True))
-            self.rows.pop(job_id, None)
-            self.changed(row)
-            self._timetable.remove(job_id)
-            self.entries.pop(job_id, None)
+            self._forget(job_id)
             return replace(row, state=ScheduleState.RETIRED, removed_at=at)
 
     async def restore(self, job_id: str, write: Write) -> ScheduleRow:
@@ -227,7 +251,7 @@ class Jobs:
             if row.removed_at is None or at - row.removed_at > UNDO:
                 raise InvalidTransition(f"job '{job_id}' was removed more than {UNDO.seconds // 60} minutes ago")
             await write(schedules.set_state, SetState(job_id, ScheduleState.ACTIVE, at))
-            self._adopt(row)
+            self._times.adopt(row, tell=True)
             return self._follow(_active(row, at))
 
     async def removed(self, job_id: str) -> ScheduleRow:
@@ -245,11 +269,8 @@ class Jobs:
         """Bring memory and timetable to what the store now has of a job."""
         self.rows[row.id] = row
         self.changed(row)
-        if row.state is ScheduleState.ACTIVE and row.id in self.entries:
-            self._timetable.put([self._scheduled(row, self._clock())])
-        else:
-            self._timetable.remove(row.id)
-        self._woken.set()
+        self._times.put([row])
+        self.woken.set()
         return self.with_next_due(row)
 
     # ------------------------------------------------------------ by itself
@@ -262,33 +283,12 @@ class Jobs:
         self.rows[row.id] = replace(row, last_due_at=max(run.due_at, row.last_due_at or run.due_at))
         if row.source != FILE and "at" in row.spec:
             self._writer.post(schedules.set_state, SetState(row.id, ScheduleState.RETIRED, self._clock()))
-            del self.rows[row.id]
-            self.changed(row)
-            self.entries.pop(row.id, None)
+            self._forget(row.id)
 
-    async def keep(self) -> None:
-        """Resume jobs whose pause is over, for ever."""
-        while True:
-            self._woken.clear()
-            now = self._clock()
-            for job_id in [row.id for row in self.rows.values() if row.paused_until and row.paused_until <= now]:
-                try:
-                    await self.resume(job_id, self._writer.call)
-                    logger.info("job '%s' is active again: its pause is over", job_id)
-                except (UnknownName, InvalidTransition):
-                    continue  # somebody removed or resumed it in this moment
-                except StoreError as error:
-                    logger.error("job '%s' cannot be resumed yet: %s", job_id, error)
-            try:
-                async with asyncio.timeout(self._rest_s()):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
 
-    def _rest_s(self) -> float:
-        ends = [row.paused_until for row in self.rows.values() if row.paused_until]
-        left = (min(ends) - self._clock()).total_seconds() if ends else LOOK_S
-        return min(max(left, 0.05), LOOK_S)
+def _known(mine: ScheduleRow | None, stored: ScheduleRow) -> bool:
+    """Say whether a stored row tells nothing new; its newest instant moves by itself."""
+    return mine is not None and replace(mine, last_due_at=stored.last_due_at, next_due_at=None) == stored
 
 
 def _active(row: ScheduleRow, at: datetime) -> ScheduleRow:

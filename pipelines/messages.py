@@ -10,7 +10,9 @@ from pipelines.catalog import Catalog
 from pipelines.channels import Channel
 from pipelines.delivery import Delivery
 from pipelines.model import Run, RunState
+from pipelines.notices import Notices
 from pipelines.questions import Questions
+from pipelines.redaction import Redactor
 from pipelines.store.writer import Reader, Writer
 
 
@@ -26,6 +28,7 @@ class Messages:
         channels: Mapping[str, Channel],
         absent: Mapping[str, str],
         upcoming: Callable[[], Iterable[tuple[str, datetime]]],
+        redactor: Redactor,
         clock: Callable[[], datetime],
     ) -> None:
         """`channels` deliver by the first part of a target, `absent` says why one is missing; see `Alerts`."""
@@ -38,6 +41,7 @@ class Messages:
             upcoming=upcoming,
             posted=self.delivery.wake,
         )
+        self.notices = Notices(catalog, writer, redactor=redactor, posted=self.delivery.wake, clock=clock)
         self.questions = Questions(writer, reader, clock=clock, posted=self.delivery.wake)
 
     def happened(self, run: Run) -> None:
@@ -45,6 +49,13 @@ class Messages:
         self.alerts.happened(run)
         if run.state in (RunState.SUCCEEDED, RunState.MISSED):  # people may be asked about a missed one
             self.delivery.wake()
+
+    def look_again(self, *, send_again: bool) -> None:
+        """Look at alerts and outbox now; with `send_again`, somebody has mended what kept messages from leaving."""
+        self.alerts.wake()
+        self.delivery.wake()
+        if send_again:
+            self.delivery.retry_now()
 
     def work(self) -> Mapping[str, Coroutine[None, None, None]]:
         """Return what must go on as long as the service does, by name."""

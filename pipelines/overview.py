@@ -13,7 +13,6 @@ from datetime import datetime
 from pipelines.catalog import Catalog
 from pipelines.definition import PipelineDefinition
 from pipelines.jobs import Jobs
-from pipelines.loader import Loaded
 from pipelines.model import LIVE_STATES, RETRYABLE_STATES, Run, RunState, ScheduleRow
 from pipelines.store import history
 from pipelines.store.writer import Reader
@@ -72,7 +71,7 @@ class Overview:
         self._ids: dict[str, dict[str, None]] = {}
         self._pipeline_views: dict[str, PipelineView] = {}
         self._job_views: dict[str, JobView] = {}
-        self._loaded: Loaded | None = None
+        self._version = -1
         jobs.changed = self.job_changed
         self._last: dict[str, Run] = {}
         self._last_of_job: dict[str, Run] = {}
@@ -172,9 +171,9 @@ class Overview:
 
     def _refresh(self) -> None:
         """Forget the views if other pipelines are in force than when they were made."""
-        if self._loaded is self._catalog.loaded:
+        if self._version == self._catalog.version:
             return
-        self._loaded = self._catalog.loaded
+        self._version = self._catalog.version
         self._pipeline_views.clear()
         self._job_views.clear()
         self._ids.clear()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from pipelines.errors import UnknownName
 from pipelines.model import (
@@ -17,7 +18,9 @@ from pipelines.model import (
     RunState,
     StageCount,
 )
-from pipelines.store import audit, history, incidents, logs, outbox, questions
+from pipelines.store import audit, history, incidents, logs, outbox, progress, questions, strips
+from pipelines.store.progress import Progress
+from pipelines.store.strips import Mark
 from pipelines.store.writer import Reader
 
 
@@ -65,13 +68,37 @@ class Reads:
         """Return the counts of the stages of a run's last attempt."""
         return await self._reader.read(history.stages, run_id)
 
+    async def strips(self, pipelines: Iterable[str], limit: int = 20) -> dict[str, list[Mark]]:
+        """Return the newest `limit` runs of each pipeline in few columns, oldest first, by its name."""
+        return await self._reader.read(strips.of_pipelines, pipelines, limit)
+
+    async def newest(self, limit: int = 1_000) -> list[Mark]:
+        """Return the newest runs of all pipelines in few columns, newest first."""
+        return await self._reader.read(strips.newest, limit)
+
+    async def progress(self, run_id: int) -> Progress | None:
+        """Return how far a run is that goes on, in whichever process; None where it has not said so."""
+        return (await self._reader.read(progress.of, [run_id])).get(run_id)
+
     async def stats(self, pipeline: str | None = None) -> list[PipelineStats]:
         """Return the counts of each pipeline that ever ran, or of one."""
         return await self._reader.read(history.stats, pipeline)
 
+    async def tally(self, names: Iterable[str]) -> list[tuple[str, RunState, int, datetime]]:
+        """Return how many runs of each named pipeline ended in each state, and when the last did; others as ''."""
+        return await self._reader.read(history.tally, names)
+
     async def log(self, run_id: int, tail: int = logs.KEPT + 1) -> list[LogLine]:
         """Return the newest lines of a run's log, oldest first."""
         return [line for _, line in await self._reader.read(logs.tail, run_id, tail)]
+
+    async def log_after(self, run_id: int, after: int, limit: int) -> list[tuple[int, LogLine]]:
+        """Return the first `limit` lines of a run's log after line number `after`, with their numbers."""
+        return await self._reader.read(logs.tail, run_id, limit, after)
+
+    async def lines(self, run_id: int, limit: int, after: int | None = None) -> list[tuple[int, LogLine]]:
+        """Return numbered lines of a run's log, oldest first: the newest `limit`, or the first after a number."""
+        return await self._reader.read(logs.tail, run_id, limit, after)
 
     async def durations(self, pipeline: str, limit: int = 30) -> list[float]:
         """Return how long a pipeline's newest successful runs took, in seconds, newest first."""

@@ -49,6 +49,12 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """`secrets` are values such as `${NAME}` stands for; also found URL-quoted, in JSON and in base64."""
+        self.secrets: tuple[str, ...] = ()
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Hide these as well from now on; nothing is ever unlearnt, as old lines may be shown again."""
+        secrets = {*self.secrets, *secrets}
         self.secrets = tuple(sorted({secret for secret in secrets if len(secret) >= SHORTEST}))
         forms = {form for secret in self.secrets for form in _forms(secret)}
         longest_first = sorted(forms, key=len, reverse=True)

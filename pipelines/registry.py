@@ -6,7 +6,6 @@ anything is imported. Running stages is not done here.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.util
 import keyword
@@ -19,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pipelines.callables import PREFIX, Own, OwnStages
 from pipelines.contracts import COMMANDS, STAGE, Contract
 from pipelines.errors import NotAllowed, PipecallError, nearest
 from pipelines.keywords import Keywords, keywords_of
@@ -49,6 +49,11 @@ class Registry:
         self.plugins = plugins.absolute() if plugins is not None else None
         self.allow = tuple(allow)
         self._found: dict[str, _Stage] = {}
+        self.own = OwnStages()
+
+    def forget(self) -> None:
+        """Look at every stage anew when it is asked for next, as the plugins have changed."""
+        self._found.clear()
 
     def activate(self) -> None:
         """Put the plugins folder at the end of `sys.path`, where it can hide no other module; once is enough."""
@@ -57,6 +62,9 @@ class Registry:
 
     def allowed(self, path: str) -> str | None:
         """Return why this class path may not be used, or None. Nothing is imported."""
+        if path.startswith(PREFIX):
+            unknown = f"{quoted(path.removeprefix(PREFIX))} is a callable that this program has not registered"
+            return None if path in self.own else unknown
         parts = path.split(".")
         if len(path) > MAX_PATH:
             return f"the class path has {len(path)} characters; at most {MAX_PATH} are allowed"
@@ -106,12 +114,10 @@ class Registry:
         Raises:
             PipecallError: as `resolve` does, or the constructor refused; the constructor's own words are kept.
         """
-        target = self.resolve(spec.path)
-        kwargs = dict(spec.kwargs)
-        if not isinstance(target, type):
-            return functools.partial(target, **kwargs) if kwargs else target
+        target, kwargs = self.resolve(spec.path), dict(spec.kwargs)
+        own = self._handed_over(spec.path) or Own(target)
         try:
-            return target(**kwargs)
+            return own.build(kwargs)
         except Exception as error:
             words = self.check(spec.path, kwargs) if isinstance(error, TypeError) else []
             said = "; ".join(words) or f"{_named(error)}{_place(error, self.plugins)}"
@@ -127,12 +133,46 @@ class Registry:
         found: type = self._target(path, COMMANDS)
         return found
 
+    def modules(self) -> list[str]:
+        """Return the names of what lies in the plugins folder and could be a module; nothing is imported."""
+        return self._module_names()
+
+    def load(self, name: str) -> ModuleType:
+        """Import a module of the plugins folder by its name, without looking for stages in it.
+
+        Raises:
+            PipecallError: its name is taken or is none, or importing it failed; the cause is what it raised.
+        """
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise PipecallError(f"{quoted(name)} cannot be named in a pipelines file; rename it to a Python name")
+        self.activate()
+        return self._module(name, name)
+
+    def taken(self, name: str) -> str | None:
+        """Return why a new plugin must not have this name, or None: an installed module goes by it."""
+        try:
+            self._refuse_taken_name(name)
+        except PipecallError:
+            return f"the name {quoted(name)} is taken by {_owner(name)}"
+        return None
+
     def _stage(self, path: str) -> _Stage:
+        if (own := self._handed_over(path)) is not None:
+            return _Stage(own.target, own.keywords)
         if path not in self._found:
             target = self._target(path, STAGE)
             is_class = isinstance(target, type)
             self._found[path] = _Stage(target, keywords_of(target, item_first=not is_class))
         return self._found[path]
+
+    def _handed_over(self, path: str) -> Own | None:
+        """Return what the program itself registered; in a worker process that imports the program's module."""
+        try:
+            return self.own.get(path)
+        except (PipecallError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # the program's own code may raise anything, and must not end us
+            raise self._import_failed(path.removeprefix(PREFIX), error) from error
 
     def _target(self, path: str, wanted: Contract) -> Any:
         reason = self.allowed(path)
@@ -184,8 +224,9 @@ class Registry:
         except (ImportError, ValueError):
             spec = None
         if spec is not None and self.plugins is not None and not _is_inside(spec, self.plugins):
-            owner = "a module of Python's own" if first in sys.stdlib_module_names else "another installed module"
-            raise PipecallError(f"the name {quoted(first)} is taken by {owner}; rename {self._plugin_file(first)}")
+            raise PipecallError(
+                f"the name {quoted(first)} is taken by {_owner(first)}; rename {self._plugin_file(first)}"
+            )
 
     def _covered(self, path: str) -> bool:
         return any(path.startswith(f"{prefix}.") for prefix in self.allow)
@@ -215,6 +256,10 @@ class Registry:
             return f"did you mean '{prefix}.{parts[-1]}'?"
         folder = f"a module in {self.plugins.name}/" if self.plugins is not None else "no plugins folder"
         return f"stages come from {folder} or from {one_of(self.allow)}"
+
+
+def _owner(name: str) -> str:
+    return "a module of Python's own" if name in sys.stdlib_module_names else "another installed module"
 
 
 def _is_plugin(entry: Path) -> bool:

@@ -20,6 +20,10 @@ from pipelines.yaml_values import KeyPath
 
 Tell: TypeAlias = Callable[[KeyPath, str], None]
 """Takes the place of a mistake and what people are told of it."""
+Place: TypeAlias = Callable[[KeyPath, str], Problem]
+"""Makes a problem of the same, which knows its line."""
+Ids: TypeAlias = dict[str, tuple[KeyPath, Place]]
+"""The ids that are taken, and where they stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +59,21 @@ class ScheduleEntry:
 
 
 class ScheduleChecks:
-    """The checks of one loading; `entries` gathers the schedules that can be timed."""
+    """The checks of one loading; `entries` gathers the schedules that can be timed, `ids` what is taken by now."""
 
-    def __init__(self, tell: Tell, warn: Tell, place: Callable[[KeyPath, str], Problem]) -> None:
-        """`place` finds the line of a place in the file."""
+    def __init__(
+        self,
+        tell: Tell,
+        warn: Tell,
+        place: Place,
+        *,
+        ids: Ids | None = None,
+    ) -> None:
+        """`place` finds the line of a place in the file; `ids` are taken by another file."""
         self._tell = tell
         self._warn = warn
         self._place = place
-        self._ids: dict[str, KeyPath] = {}
+        self.ids: Ids = {} if ids is None else ids
         self._triggers: dict[tuple[str, ...], Trigger] = {}
         self.entries: list[ScheduleEntry] = []
 
@@ -99,6 +110,11 @@ class ScheduleChecks:
             self._warn((*path, schedule.kind), warning)
         self.entries.append(ScheduleEntry(schedule_id, pipeline, schedule, trigger, zone, merged))
 
+    def take_over(self, entry: ScheduleEntry, path: KeyPath) -> None:
+        """Keep an entry as it is, which was checked before; only its id may be taken by now."""
+        self._claim_id(entry.id, path)
+        self.entries.append(entry)
+
     def _merged(self, params: Params, own: Params, path: KeyPath) -> Params:
         """Return the parameters of its runs; a pipeline that declares none takes any that a schedule has."""
         declared, wrong = parameters.read(params)
@@ -110,10 +126,11 @@ class ScheduleChecks:
         return {**params, **own} if problems else {**parameters.defaults(params), **parameters.check(params, own)}
 
     def _claim_id(self, schedule_id: str, path: KeyPath) -> None:
-        first = self._ids.setdefault(schedule_id, path)
-        if first != path:
-            other = self._place(first, "")
-            taken = f"the schedule id {quoted(schedule_id)} is taken by {other.path} in line {other.line}"
+        first, place = self.ids.setdefault(schedule_id, (path, self._place))
+        if (first, place) != (path, self._place):
+            other = place(first, "")
+            file = f" of {other.file}" if place != self._place else ""
+            taken = f"the schedule id {quoted(schedule_id)} is taken by {other.path} in line {other.line}{file}"
             self._tell((*path, "id"), f"{taken}; give one of the two another 'id'")
 
     def _trigger(self, schedule: ScheduleDefinition, zone: str, schedule_id: str) -> Trigger:

@@ -12,21 +12,21 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
 from rich.text import Text
 
-from pipelines import loader, terminal
+from pipelines import systemd, terminal
 from pipelines.catalog import Catalog
 from pipelines.channels import Channel
 from pipelines.engine import Engine
 from pipelines.errors import ConfigError, InvalidTransition, PipecallError, Problem, UnknownName
+from pipelines.loading import load_catalog
 from pipelines.log import set_up_logging
 from pipelines.model import Run, utcnow
-from pipelines.registry import Registry
-from pipelines.settings import Settings, env_file_faults, misspelt_settings, read_settings
+from pipelines.settings import Settings, read_settings
 from pipelines.worker import SERVICE_STOPPED
 
 logger = logging.getLogger(__name__)
@@ -47,11 +47,14 @@ FLUSH_ONCE_S = 30.0
 """So long, in seconds, a program that runs pipelines once may take to deliver what they said."""
 FLUSH_STOP_S = 5.0
 """So long, in seconds, a service that stops may take to deliver what it still has."""
-DISCORD_SINK = "bot.sink.DiscordSink"
 
 
 class Face(Protocol):
     """A way in beside the pipelines file, such as a chat: what it delivers messages through, and its own life."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
 
     def channels(self) -> Mapping[str, Channel]:
         """Return the channels it can deliver through, by the first part of their targets."""
@@ -75,10 +78,13 @@ class Face(Protocol):
 Faces = Sequence[Callable[[Settings, Mapping[str, str]], Face]]
 
 
-def main(act: Callable[[Settings, Catalog], Coroutine[Any, Any, int]]) -> int:
-    """Read settings and pipelines, run `act` with them, and return the exit code; the one place that makes them."""
+def main(act: Callable[[Settings, Catalog], Coroutine[Any, Any, int]], arguments: Sequence[str] = ()) -> int:
+    """Read settings and pipelines, run `act` with them, and return the exit code; the one place that makes them.
+
+    `arguments` are those of the command line that win over settings: `--schedule-config FILE`, a JSON file of jobs.
+    """
     try:
-        settings = read_settings()
+        settings = read_settings(**_given(arguments))
         set_up_logging(settings.log_level or "INFO", settings.log_format)
         catalog = load_catalog(settings, os.environ)
         return asyncio.run(act(settings, catalog))
@@ -93,38 +99,15 @@ def main(act: Callable[[Settings, Catalog], Coroutine[Any, Any, int]]) -> int:
         return INTERRUPTED
 
 
-def load_catalog(settings: Settings, env: Mapping[str, str]) -> Catalog:
-    """Load the pipelines file that the settings name; tell its warnings, and log at the level that both say.
-
-    Raises:
-        ConfigError: all that is wrong with it.
-    """
-    registry = Registry(settings.plugins_folder, settings.allowed_modules)
-    loaded = loader.load(settings.pipelines_config, registry=registry, env=env, overrides=settings.overrides)
-    logging.getLogger().setLevel(loaded.file.scheduler.log_level)
-    _refuse_discord_without_token(settings, loaded)
-    for warning in (*misspelt_settings(env), *env_file_faults(), *loaded.warnings):
-        logger.warning("%s", warning)
-    return Catalog(loaded)
-
-
-def _refuse_discord_without_token(settings: Settings, loaded: loader.Loaded) -> None:
-    """Raise ConfigError where the settings say that posting to Discord needs a token, and there is none."""
-    if settings.discord_without_token != "refuse" or settings.bot_token():  # noqa: S105 -- a choice, no password
-        return
-    raise_for = [
-        Problem(
-            "posts to Discord, but there is no DISCORD_TOKEN, and DISCORD_WITHOUT_TOKEN is 'refuse'; set the token, "
-            "or 'queue' to let messages wait for it",
-            path=f"pipelines.{name}.chain[{place}]",
-            file=str(settings.pipelines_config),
-        )
-        for name, definition in loaded.file.pipelines.items()
-        for place, stage in enumerate(definition.chain)
-        if definition.enabled and stage.path == DISCORD_SINK and "webhook" not in stage.kwargs
-    ]
-    if raise_for:
-        raise ConfigError(raise_for)
+def _given(arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the settings that the command line gives, or raise ConfigError."""
+    match arguments[0].split("=", 1) if len(arguments) == 1 else list(arguments):
+        case []:
+            return {}
+        case ["--schedule-config", path] if path:
+            return {"scheduler_jobs": path}
+    expected = "expected nothing, or --schedule-config FILE with a JSON file of jobs"
+    raise ConfigError([Problem(f"found {' '.join(arguments)}; {expected}", path="command line")])
 
 
 # ---------------------------------------------------------------- the service
@@ -147,11 +130,13 @@ async def serve(settings: Settings, catalog: Catalog, faces: Faces = ()) -> int:
         async with AsyncExitStack() as stack:
             for face in made:
                 await face.start(scheduler)
-                scheduler.vitals.faces.append(face.state)
+                scheduler.vitals.faces[face.name] = face.state
                 stack.push_async_callback(face.stop)
             settle_memory()
+            manager = await stack.enter_async_context(systemd.attended(os.environ, scheduler.health))
             logger.info("ready; Ctrl-C stops")
             code = await _until(stop, scheduler)
+            manager.stopping()
             for face in made:
                 await face.leave()
             await _drain(stop, scheduler, settings.scheduler_drain_s)
@@ -223,19 +208,38 @@ async def run_once(settings: Settings, catalog: Catalog, names: Sequence[str] = 
         UnknownName: a name is not in the file; nothing is run.
     """
     wanted = [catalog.get(name).name for name in dict.fromkeys(names)] or [each.name for each in catalog.enabled()]
+    ended = await run_to_end(settings, catalog, faces, queue=lambda scheduler: scheduler.run_now(wanted))
+    terminal.show(*(terminal.summary_line(run) for run in ended), _tally(ended))
+    return OK if all(run.state.good for run in ended) else FAILED
+
+
+async def run_to_end(
+    settings: Settings,
+    catalog: Catalog,
+    faces: Faces,
+    *,
+    queue: Callable[[Engine], Awaitable[list[Run]]],
+    watch: Callable[[Engine, Sequence[Run]], Coroutine[Any, Any, None]] | None = None,
+) -> list[Run]:
+    """Execute the runs that `queue` asks for, and nothing else, until all are over or somebody stops it.
+
+    `watch` is begun beside them, and must end once all of them are over.
+    """
     stop = _stop_signals()
     async with _scheduler(settings, catalog, [make(settings, os.environ) for make in faces]) as scheduler:
-        queued = await scheduler.run_now(wanted)
+        queued = await queue(scheduler)
         ids = [run.id for run in queued]
         await scheduler.start(only=ids)
         stopping = asyncio.create_task(_give_up_when_told(stop, scheduler, ids), name="signals")
+        watching = asyncio.create_task(watch(scheduler, queued), name="terminal") if watch else None
         ended = await _all_ended(scheduler, ids, stopping)
         stopping.cancel()
+        if watching is not None:
+            await watching
         undelivered = await scheduler.flush(FLUSH_ONCE_S)
-    terminal.show(*(terminal.summary_line(run) for run in ended), _tally(ended))
     if undelivered:
         logger.warning("%s", undelivered)
-    return OK if all(run.state.good for run in ended) else FAILED
+    return ended
 
 
 async def _all_ended(scheduler: Engine, ids: Sequence[int], stopping: asyncio.Task[None]) -> list[Run]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.catalog import Catalog
 from pipelines.log import printable
 from pipelines.model import Run, RunState, ScheduleRow, ScheduleState
+
+if TYPE_CHECKING:
+    from pipelines.catalog import Catalog
 
 PIPED_WIDTH = 160
 """Columns of a table that does not go to a terminal."""

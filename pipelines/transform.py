@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pipelines.errors import PipecallError
 from pipelines.model import JSON, CollectionChange, Job, Message, StateChange
@@ -28,6 +28,9 @@ class Transform(ABC):
     A stage with `__aenter__`/`__aexit__` is entered before the first item and closed after the last, also on failure
     and cancel.
     """
+
+    outward: ClassVar[bool] = False
+    """Whether it takes items out to somewhere; a dry run passes them by such a stage."""
 
     @abstractmethod
     def __call__(self, items: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -51,6 +54,8 @@ class Fetcher(Transform):
 
 class Sink(Transform):
     """A stage that takes items out to somewhere; each goes on unchanged, so that another stage may follow."""
+
+    outward = True
 
     @abstractmethod
     async def handle(self, item: Any) -> None:

@@ -6,8 +6,8 @@ before it is refused. A request that arrives twice takes effect once.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +123,7 @@ class Verbs:
         if not decided.first:
             raise InvalidTransition(decided.question.decision)
         self._scheduler.queued(decided.runs)
-        self._scheduler.delivery.wake()
+        self._scheduler.people_spoke()
         return decided
 
     def _made_up(self, question: Question, actor: str, now: datetime) -> NewRun:
@@ -131,7 +131,7 @@ class Verbs:
         if entry is None:
             raise InvalidTransition(f"job '{question.schedule_id}' is gone; its missed runs can only be skipped")
         definition = self._scheduler.catalog.get(entry.pipeline)
-        return replace(new_run(Scheduled.of(entry, definition, last=now), now), actor=actor)
+        return dataclasses.replace(new_run(Scheduled.of(entry, definition, last=now), now), actor=actor)
 
     # ------------------------------------------------------------ jobs
 
@@ -144,8 +144,13 @@ class Verbs:
         timezone: str,
         params: Mapping[str, Any] | None = None,
         name: str | None = None,
+        replace: bool = False,
+        since: datetime | None = None,
     ) -> ScheduleRow:
         """Make a job of a pipeline: `spec` is what the pipelines file would say, `name` its id (None: one is made).
+
+        It is due from `since` (UTC; None: now) on. With `replace`, the job of that name which was made through the same
+        door is given this time and these parameters; where they are what it has, nothing changes.
 
         Raises:
             UnknownName: there is no such pipeline.
@@ -157,7 +162,8 @@ class Verbs:
         await self._allow(asked, Verb.SCHEDULE, pipeline, target=pipeline)
         given = parameters.check_for(definition, params or {})
         job_id = name or jobs.free_id(pipeline)
-        jobs.check_free(job_id)
+        if not replace:
+            jobs.check_free(job_id)
         entry = jobs.entry(pipeline, spec, zone=timezone, job_id=job_id, given=given)
         row = ScheduleRow(
             id=job_id,
@@ -168,12 +174,13 @@ class Verbs:
             source=CHAT if asked.door == "discord" else asked.door,
             params=given,
             created_at=self._scheduler.clock(),
-            last_due_at=self._scheduler.clock(),
+            last_due_at=since or self._scheduler.clock(),
             actor_id=asked.actor.id,
             actor=asked.actor.name,
         )
         detail = {"pipeline": pipeline, "spec": dict(row.spec), "timezone": timezone, "params": given}
-        return await jobs.add(row, entry, self._write(self._entry(asked, Verb.SCHEDULE, job_id, detail=detail)))
+        write = self._write(self._entry(asked, Verb.SCHEDULE, job_id, detail=detail))
+        return await (jobs.put if replace else jobs.add)(row, entry, write)
 
     async def remove(self, asked: Asked, job_id: str) -> ScheduleRow:
         """Take a job away that somebody made; `restore` brings it back within ten minutes.
@@ -236,14 +243,14 @@ class Verbs:
         entry = self._entry(asked, Verb.MUTE, pipeline, detail=detail)
         mute = incidents.Mute(pipeline=pipeline, until=until, at=entry.at, actor=asked.actor.name)
         await self._write(entry)(incidents.mute, mute)
-        self._scheduler.messages.alerts.wake()
+        self._scheduler.people_spoke()
 
     async def unmute(self, asked: Asked, pipeline: str) -> None:
         """Let a pipeline's alerts through again."""
         await self._allow(asked, Verb.MUTE, pipeline, target=pipeline)
         entry = self._entry(asked, Verb.MUTE, pipeline, detail={"until": None})
         await self._write(entry)(incidents.unmute, (pipeline, entry.at))
-        self._scheduler.messages.alerts.wake()
+        self._scheduler.people_spoke()
 
     async def acknowledge(self, asked: Asked, incident_id: int) -> None:
         """Say that somebody looks after an incident.
@@ -257,13 +264,13 @@ class Verbs:
         await self._allow(asked, Verb.MUTE, incident.pipeline, target=incident.pipeline)
         entry = self._entry(asked, Verb.MUTE, incident.pipeline, detail={"acknowledged": incident_id})
         await self._write(entry)(incidents.acknowledge, (incident_id, asked.actor.name))
-        self._scheduler.messages.alerts.wake()
+        self._scheduler.people_spoke()
 
     async def redeliver(self, asked: Asked) -> int:
         """Send all messages again that were refused for good, and at once what waits; return how many were refused."""
         await self._allow(asked, Verb.REDELIVER, None, target=None)
         queued: int = await self._write(self._entry(asked, Verb.REDELIVER, None))(outbox.redeliver, None)
-        self._scheduler.delivery.retry_now()
+        self._scheduler.people_spoke(send_again=True)
         return queued
 
     # ------------------------------------------------------------ how

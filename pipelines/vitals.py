@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
+from typing import Any
 
 from pipelines import health, variables
 from pipelines.definition import SchedulerSection
@@ -24,7 +25,7 @@ ALIVE_NOTE = "service.alive"
 
 
 class Vitals:
-    """Reads the health of one service. `faces` are asked where they stand, in words; see `service.Face.state`."""
+    """Reads the health of one service. `faces`, by name, are asked where they stand; see `service.Face.state`."""
 
     def __init__(
         self,
@@ -33,17 +34,22 @@ class Vitals:
         timetable: Timetable,
         *,
         running: Callable[[], int],
-        slots: int,
+        slots: Callable[[], int],
+        outdated: Callable[[], str | None],
         clock: Callable[[], datetime],
     ) -> None:
-        """`running` counts the runs that go on, of which there may be `slots`; `clock` gives the time now, UTC."""
+        """`running` counts the runs that go on, of which there may be `slots()`; `clock` gives the time now, UTC.
+
+        `outdated` says why the newest pipelines file is not in force (None: it is).
+        """
         self._writer = writer
         self._reader = reader
         self._timetable = timetable
         self._running = running
         self._slots = slots
+        self._outdated = outdated
         self._clock = clock
-        self.faces: list[Callable[[], str]] = []
+        self.faces: dict[str, Callable[[], str]] = {}
 
     async def read(self) -> Health:
         """Read all of it; what cannot be read because the store refuses is left out, and the refusal told."""
@@ -56,7 +62,7 @@ class Vitals:
             waiting_writes=self._writer.pending,
             dropped_lines=self._writer.dropped,
             running=self._running(),
-            slots=self._slots,
+            slots=self._slots(),
             queued=known.queued,
             queued_since=known.queued_since,
             retrying=known.retrying,
@@ -65,21 +71,37 @@ class Vitals:
             unsent_since=known.unsent_since,
             dead=known.dead,
             refused=refused,
-            faces=tuple(state() for state in self.faces),
+            outdated=self._outdated(),
+            faces={name: state() for name, state in self.faces.items()},
         )
 
-    def watching(self, options: SchedulerSection, env: Mapping[str, str]) -> Mapping[str, Coroutine[None, None, None]]:
-        """Return what goes on as long as the service does, by name, as the pipelines file says; `env` fills `${NAME}`.
+    async def watch(
+        self, options: Callable[[], SchedulerSection], env: Mapping[str, str], changed: asyncio.Event
+    ) -> None:
+        """Log the health and send heartbeats for ever, as `options` says; begin anew when it has `changed`.
 
-        Raises:
-            PipecallError: a variable is not set.
+        `env` fills `${NAME}`.
         """
-        work: dict[str, Coroutine[None, None, None]] = {}
+        while True:
+            changed.clear()
+            works = [asyncio.create_task(work) for work in self._works(options(), env)]
+            works.append(asyncio.create_task(changed.wait()))
+            try:
+                done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for work in works:
+                    work.cancel()
+                await asyncio.gather(*works, return_exceptions=True)
+            for work in done:
+                work.result()
+
+    def _works(self, options: SchedulerSection, env: Mapping[str, str]) -> list[Coroutine[None, None, Any]]:
+        works: list[Coroutine[None, None, Any]] = []
         if options.monitoring.enabled:
-            work["health"] = health.watch(self.read, options.monitoring.health_check_interval)
+            works.append(health.watch(self.read, options.monitoring.health_check_interval))
         if (beat := options.heartbeat) is not None:
-            work["heartbeat"] = HeartbeatTask(variables.filled(beat.url, env), beat.every, self.read).run()
-        return work
+            works.append(HeartbeatTask(variables.filled(beat.url, env), beat.every, self.read).run())
+        return works
 
     async def _of_store(self, now: datetime) -> tuple[StoreVitals, str | None]:
         known = StoreVitals()

@@ -40,7 +40,7 @@ class Worker:
         writer: Writer,
         reader: Reader,
         runner: Runner,
-        slots: int,
+        slots: Callable[[], int],
         owner: str,
         started: Callable[[Run], None],
         ended: Callable[[Run], None],
@@ -48,7 +48,7 @@ class Worker:
         pools: Callable[[], Mapping[str, int]] = dict,
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
-        """`slots` runs at once at most; `only` restricts the worker to these run ids (None: all).
+        """`slots()` runs at once at most; `only` restricts the worker to these run ids (None: all).
 
         `pools` gives the limits of pools by name. `started` is called with each run whose attempt begins, `ended` with
         each as it stands after an attempt; they must not raise or block.
@@ -79,14 +79,15 @@ class Worker:
         try:
             while not self._stopping:
                 self._wake.clear()
-                free = self._slots - self._busy
+                slots = self._slots()
+                free = slots - self._busy
                 try:
                     claimed = await self._claim(free)
                 except StoreError as error:
                     logger.error("no run can be begun: %s; tried again in %d s", error, AGAIN_S)
                     await asyncio.sleep(AGAIN_S)
                     continue
-                if claimed < free or self._busy >= self._slots:
+                if claimed < free or self._busy >= slots:
                     await self._rest()
         finally:
             self._claims_no_more.set()

@@ -111,18 +111,16 @@ def collector_off(*, keep: bool) -> Iterator[None]:
             gc.enable()
 
 
-def read_text(path: Path) -> str:
-    """Return a file's text.
+def read_text(path: Path, what: str = "pipelines file", endings: tuple[str, ...] = (".yml", ".yaml")) -> str:
+    """Return a file's text; people are told it is a `what`, and of others beside it that have one of its `endings`.
 
     Raises:
         ConfigError: it is missing, not a file, too large, unreadable, or not UTF-8.
     """
     try:
-        data = _bytes(path)
+        data = _bytes(path, what)
     except FileNotFoundError:
-        names = [entry.name for entry in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        hint = suggestion(path.name, sorted(names)) if names else f"{path.parent} holds no .yml file"
-        raise _refusal(path, f"there is no such file; {hint}") from None
+        raise _refusal(path, f"there is no such file; {_beside(path, endings)}") from None
     except (OSError, ValueError) as error:
         raise _refusal(path, f"the file cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
@@ -138,13 +136,29 @@ def parse(text: str, file: str) -> Document:
     Raises:
         ConfigError: the text is empty or not YAML, or is built to exhaust; one problem.
     """
-    values = Values()
     try:
         root = _compose(text, file)
+    except TooMuch as error:
+        raise _too_much(error, file) from None
+    return document(root, file)
+
+
+def document(root: Node, file: str) -> Document:
+    """Return the document of a tree of nodes; `file` is the name that problems carry.
+
+    Raises:
+        ConfigError: it is built to exhaust; one problem.
+    """
+    values = Values()
+    try:
         value = values.read(root)
     except TooMuch as error:
-        raise ConfigError([Problem(f"the file is refused: {error}", file=file, line=error.line)]) from None
+        raise _too_much(error, file) from None
     return Document(value, tuple(replace(problem, file=file) for problem in values.problems), root)
+
+
+def _too_much(error: TooMuch, file: str) -> ConfigError:
+    return ConfigError([Problem(f"the file is refused: {error}", file=file, line=error.line)])
 
 
 class _Composing:
@@ -203,9 +217,15 @@ def _compose(text: str, file: str) -> Node:
     return root
 
 
-def _bytes(path: Path) -> bytes:
+def _beside(path: Path, endings: tuple[str, ...]) -> str:
+    names = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = sorted(name for name in names if name.endswith(endings))
+    return suggestion(path.name, near) if near else f"{path.parent} holds no {endings[0]} file"
+
+
+def _bytes(path: Path, what: str) -> bytes:
     if path.is_dir():
-        raise _refusal(path, "this is a folder; name the pipelines file in it")
+        raise _refusal(path, f"this is a folder; name the {what} in it")
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise _refusal(path, "this is not a regular file")

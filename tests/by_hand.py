@@ -37,7 +37,7 @@ class ByHand:
         """Set the clock, as on a machine that slept until then, and wait until what follows from it is recorded."""
         self.clock.now = instant
         jobs, timetable = self.scheduler.jobs, self.scheduler.timetable
-        jobs._woken.set()
+        jobs.woken.set()
         while any(row.paused_until and row.paused_until <= instant for row in jobs.rows.values()):
             await asyncio.sleep(0)
         for key in list(timetable._groups):

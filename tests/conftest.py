@@ -18,6 +18,8 @@ hypothesis.settings.load_profile("any-machine")
 def project(tmp_path, monkeypatch):
     """An empty project in a folder of its own; what is imported from its plugins is forgotten afterwards."""
     monkeypatch.setattr(sys, "path", list(sys.path))
+    # An engine in this process starts a worker process when a run needs one; a started service keeps its warm ones.
+    monkeypatch.setattr("pipelines.execution.process.WARM", 0)
     yield Project(tmp_path)
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None)).startswith(f"{tmp_path}/"):

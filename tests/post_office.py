@@ -12,6 +12,7 @@ from pipelines.store import database, deliveries, outbox
 from pipelines.store.deliveries import Parcel, Take
 from pipelines.store.outbox import Letter, Post
 from pipelines.store.writer import Reader, Writer
+from tests.project import empty_store
 
 
 class Office:
@@ -78,8 +79,10 @@ class Office:
 @asynccontextmanager
 async def office(tmp_path, channels, kind=Office, **more):
     """An office that is open within the block."""
-    engine = database.connect(f"sqlite:///{tmp_path / 'outbox.db'}")
-    database.migrate(engine)
+    path = tmp_path / "outbox.db"
+    if not path.exists():
+        path.write_bytes(empty_store())
+    engine = database.connect(f"sqlite:///{path}")
     opened = kind(engine, channels, **more)
     await opened.writer.start()
     try:

@@ -12,14 +12,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipelines.catalog import Catalog
 from pipelines.engine import Engine
+from pipelines.loading import load_catalog
 from pipelines.registry import Registry
-from pipelines.service import load_catalog
 from pipelines.settings import Settings
+from pipelines.store import database
 
 ROOT = Path(__file__).parent.parent
 DEADLINE_S = 30
@@ -60,8 +63,15 @@ class Project:
     def scheduler(self, *, clock: Callable[[], Any] | None = None, **given: Any) -> Engine:
         """A scheduler in this process; use it as an async context manager."""
         settings = self.settings(**given)
+        self.with_store()
         more: dict[str, Any] = {"clock": clock} if clock else {}
         return Engine(settings, self.catalog(settings), env=self.env, **more)
+
+    def with_store(self) -> None:
+        """Put an empty store of the present schema here where there is none: a copy is made sooner than its tables."""
+        path = self.folder / "store.db"
+        if not path.exists():
+            path.write_bytes(empty_store())
 
     def registry(self) -> Registry:
         """The registry of this folder's plugins."""
@@ -144,6 +154,17 @@ def until(condition: Callable[[], bool], complaint: str, detail: Callable[[], st
         if time.monotonic() > deadline:
             raise AssertionError(complaint.format(detail()))
         time.sleep(0.02)
+
+
+@cache
+def empty_store() -> bytes:
+    """The bytes of an SQLite store that has the present schema and no rows."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "store.db"
+        engine = database.connect(f"sqlite:///{path}")
+        database.migrate(engine)
+        engine.dispose()
+        return path.read_bytes()
 
 
 _OURS = {name.upper() for name in Settings.model_fields} | {"PYTHONPATH"}

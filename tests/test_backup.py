@@ -17,7 +17,7 @@ from sqlalchemy import insert
 from pipelines import backup
 from pipelines.errors import SchemaTooNew, StoreError, StoreLocked
 from pipelines.model import utcnow
-from pipelines.store import database, versions
+from pipelines.store import database, holding, versions
 from pipelines.store.schema import state_values
 from tests.project import ROOT, Project, until
 
@@ -186,7 +186,7 @@ def test_what_cannot_be_copied_is_told(url, tmp_path):
 def test_a_held_store_is_not_replaced(url, tmp_path):
     """While a service holds it, or another program reads it, it stays."""
     backup.back_up(url, tmp_path / "copy.db", utcnow())
-    with database.hold(url), pytest.raises(StoreLocked):
+    with holding.hold(url), pytest.raises(StoreLocked):
         backup.restore(url, tmp_path / "copy.db", utcnow())
     assert "there" == held(tmp_path / "store.db")
 

@@ -38,8 +38,8 @@ def test_a_service_that_is_well_says_so():
         ({"queued_since": ago(minutes=16)}, "degraded", "2 due runs wait, the oldest since 2027-01-05 11:44 UTC"),
         ({"unsent": 3, "unsent_since": ago(minutes=16)}, "degraded", "3 messages wait for delivery, the oldest since"),
         ({"dead": 4}, "degraded", "4 messages were refused for good"),
-        ({"faces": ("disabled: Discord rejected the token",)}, "degraded", "Discord: disabled: Discord rejected"),
-        ({"faces": ("waiting until 09:30:12 UTC: Discord cannot be reached",)}, "degraded", "cannot be reached"),
+        ({"faces": {"Discord": "disabled: it rejected the token"}}, "degraded", "Discord: disabled: it rejected"),
+        ({"faces": {"Discord": "waiting until 09:30:12 UTC: cannot be reached"}}, "degraded", "cannot be reached"),
         ({"refused": "disk full"}, "down", "the store cannot be used: disk full"),
         ({"tick_age_s": 150.0}, "down", "the timetable has stood still for 150 s"),
         ({"running": 0, "queued_since": ago(minutes=6)}, "down", "and nobody starts them"),
@@ -59,7 +59,7 @@ def test_each_complaint_is_told(readings, status, words):
         {"running": 0, "retrying": 1, "queued_since": ago(minutes=14)},
         {"unsent": 3, "unsent_since": ago(minutes=14)},
         {"tick_age_s": 35.0},
-        {"faces": ("ready", "off: no token", "connecting")},
+        {"faces": {"web": "ready", "Discord": "off: no token", "chat": "connecting"}},
     ],
 )
 def test_what_is_usual_is_no_complaint(readings):
@@ -75,8 +75,8 @@ def test_the_gravest_complaint_comes_first():
 
 def test_health_is_told_as_json():
     """Verdict, reasons and readings, instants as ISO texts."""
-    told = json.loads(json.dumps(replace(WELL, queued_since=ago(minutes=16), faces=("ready",)).as_json()))
-    assert ("degraded", 1, "2027-01-05T11:44:00+00:00", ["ready"], 0.002) == (
+    told = json.loads(json.dumps(replace(WELL, queued_since=ago(minutes=16), faces={"web": "ready"}).as_json()))
+    assert ("degraded", 1, "2027-01-05T11:44:00+00:00", {"web": "ready"}, 0.002) == (
         told["status"],
         len(told["complaints"]),
         told["queued_since"],
@@ -130,10 +130,10 @@ async def test_the_timetable_and_the_faces_are_looked_at(project: Project):
         assert (await scheduler.health()).tick_age_s is None
         await scheduler.start()
         await scheduler.start_timetable()
-        scheduler.vitals.faces.append(lambda: "ready")
+        scheduler.vitals.faces["web"] = lambda: "ready"
         health = await scheduler.health()
         noted = await scheduler.reader.read(notes.get, ALIVE_NOTE)
-    assert (("ready",), True, NOON.isoformat()) == (health.faces, (health.tick_age_s or 0.0) < 60, noted)
+    assert ({"web": "ready"}, True, NOON.isoformat()) == (health.faces, (health.tick_age_s or 0.0) < 60, noted)
     assert Status.OK is health.status
 
 

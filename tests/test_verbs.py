@@ -231,7 +231,7 @@ async def test_a_pause_that_is_over_may_be_ended_by_somebody_first(yaml):
         jobs = scheduler.jobs
         jobs.changed = lambda _: jobs.rows.pop("slow", None)
         clock.now += timedelta(hours=3)
-        jobs._woken.set()
+        jobs.woken.set()
         async with asyncio.timeout(10):
             while any(row.state is ScheduleState.PAUSED for row in jobs.rows.values()):
                 await asyncio.sleep(0)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import sys
 import traceback
-from pathlib import Path
+from traceback import FrameSummary
+from types import TracebackType
 from typing import Any
 
 from pipelines.errors import PipecallError, RetryLater, Skip
 from pipelines.model import Outcome, RunError, RunState
+from pipelines.tracebacks import frame_lines, users_frames
 
 MAX_MESSAGE = 2_000
 """Longer messages are cut, in characters."""
@@ -19,33 +21,23 @@ MAX_LINES = 20
 """Longer tracebacks lose their middle."""
 LINES_KEPT_AT_TOP = 4
 
-PACKAGE = str(Path(__file__).parent.parent)
-MACHINERY = (
-    str(Path(__file__).parent),
-    str(Path(PACKAGE, "execution")),
-    str(Path(PACKAGE, "registry.py")),
-    str(Path(PACKAGE, "transform.py")),
-    str(Path(traceback.__file__).with_name("asyncio")),
-    str(Path(traceback.__file__).with_name("importlib")),
-    str(Path(traceback.__file__).with_name("contextlib.py")),
-    "<frozen ",
-)
-"""Files that never are the user's line."""
 
-
-def outcome_of(error: BaseException | None, *, stage: str | None, building: bool) -> dict[str, Any]:
+def outcome_of(
+    error: BaseException | None, *, stage: str | None, building: bool, trace: TracebackType | None = None
+) -> dict[str, Any]:
     """Return the fields of an `Outcome` that follow from how the chain ended.
 
-    `stage` is the failing stage's name. `building` is True when its constructor, not its work, failed.
+    `stage` is the failing stage's name. `building` is True when its constructor, not its work, failed. `trace` is the
+    part of the error's traceback that is the failing stage's (None: all of it).
     """
-    error = _sole(error)
+    whole, error = error, _sole(error)
     if error is None:
         return {"state": RunState.SUCCEEDED}
     if isinstance(error, Skip):
         return {"state": RunState.SKIPPED, "reason": clean(str(error.reason))[:MAX_MESSAGE]}
     return {
         "state": RunState.FAILED,
-        "error": run_error(error, stage),
+        "error": run_error(error, stage, trace if error is whole else None),
         "retryable": _retryable(error, building),
         "retry_after_s": _retry_after_s(error),
     }
@@ -56,13 +48,13 @@ def failed(kind: str, message: str, *, retryable: bool = True) -> Outcome:
     return Outcome(state=RunState.FAILED, error=RunError(type=kind, message=message), retryable=retryable)
 
 
-def run_error(error: BaseException, stage: str | None) -> RunError:
-    """Return type, message and short traceback of what a stage raised."""
+def run_error(error: BaseException, stage: str | None, trace: TracebackType | None = None) -> RunError:
+    """Return type, message and short traceback of what a stage raised; `trace` as in `short_traceback`."""
     return RunError(
         type=type(error).__name__,
         message=message_of(error),
         stage=stage,
-        traceback=short_traceback(error),
+        traceback=short_traceback(error, trace),
         bases=tuple(base.__name__ for base in type(error).__mro__[1:-1]),
     )
 
@@ -78,10 +70,12 @@ def message_of(error: BaseException) -> str:
     return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"
 
 
-def short_traceback(error: BaseException) -> str:
-    """Return the traceback from the user's own first line on, at most 20 lines, the causes each in one line."""
-    stack = _frames(error) or _frames(error.__cause__)
-    lines = [line for entry in stack.format() for line in entry.rstrip("\n").split("\n")]
+def short_traceback(error: BaseException, trace: TracebackType | None = None) -> str:
+    """Return the traceback from the user's own first line on, at most 20 lines, the causes each in one line.
+
+    `trace` is the part of the traceback to show; None: all of it, or that of the cause where it shows nothing.
+    """
+    lines = frame_lines(users_frames(trace or error.__traceback__) or _frames_of(error.__cause__))
     if isinstance(error, SyntaxError):
         lines += [
             line.rstrip("\n") for line in traceback.TracebackException.from_exception(error).format_exception_only()
@@ -102,9 +96,8 @@ def clean(text: str) -> str:
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _frames(error: BaseException | None) -> traceback.StackSummary:
-    stack = traceback.extract_tb(error.__traceback__ if error is not None else None)
-    return traceback.StackSummary.from_list([frame for frame in stack if not frame.filename.startswith(MACHINERY)])
+def _frames_of(error: BaseException | None) -> list[FrameSummary]:
+    return users_frames(error.__traceback__) if error is not None else []
 
 
 def _one_line(error: BaseException) -> str:

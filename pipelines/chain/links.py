@@ -84,25 +84,27 @@ def code_of(stream: Any) -> CodeType | None:
     return getattr(getattr(type(stream), "__anext__", None), "__code__", None)
 
 
-def blame(links: Sequence[Link], trace: TracebackType | None) -> Stage | None:
-    """Find the failing stage: the one furthest upstream that the error passed through; None when it passed none.
+def blame(links: Sequence[Link], trace: TracebackType | None) -> tuple[Stage, TracebackType] | None:
+    """Find the failing stage, and the part of the traceback that is its own.
+
+    It is the one furthest upstream that the error passed through; None when it passed none.
 
     Streams are nested, the last stage's outermost, so frames match links from the last to the first. A fused link is
     told which of its functions raised, as that one did not give out the item that it took.
     """
-    guilty, slot, above = None, None, len(links)
+    guilty, slot, above, own = None, None, len(links), trace
     while trace is not None:
         matching = [at for at in range(above) if links[at].code is trace.tb_frame.f_code]
         if matching:
             above = matching[-1]
-            guilty, slot = links[above], None
+            guilty, slot, own = links[above], None, trace
         if guilty is not None and guilty.run is not None and is_loop(trace):
             slot = slot_of(trace, guilty.run)
         trace = trace.tb_next
-    if guilty is None:
+    if guilty is None or own is None:
         return None
     guilty.stuck = slot
-    return guilty.stages[slot + (guilty.source is not None) if slot is not None else 0]
+    return guilty.stages[slot + (guilty.source is not None) if slot is not None else 0], own
 
 
 def _fused(group: Sequence[Stage]) -> FusedRun | None:

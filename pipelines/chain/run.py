@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
+from types import TracebackType
 from typing import Any, Protocol
 
 from pipelines.chain.counts import Boundary, Pacer, only_none
@@ -29,6 +30,9 @@ class StageBuilder(Protocol):
 
     def build(self, spec: StageSpec) -> Any:
         """Return the stage that `spec` describes: an object, or a function with its arguments bound."""
+
+    def forget(self) -> None:
+        """Look at every stage anew when it is built next."""
 
 
 class _Outbound:
@@ -67,6 +71,7 @@ class Chain:
         self._start: Boundary | None = None
         self._entered: list[Stage] = []
         self._at: int | None = None
+        self._trace: TracebackType | None = None
         self._building = False
         self._began = perf_counter()
         self._took_s: float | None = None
@@ -85,7 +90,7 @@ class Chain:
         if isinstance(error, asyncio.CancelledError) and _cancelled():
             raise error
         stage = self._names[self._at] if error is not None and self._at is not None else None
-        end = outcome_of(error, stage=stage, building=self._building)
+        end = outcome_of(error, stage=stage, building=self._building, trace=self._trace)
         good = end["state"] is RunState.SUCCEEDED
         return Outcome(
             stages=self.counts(),
@@ -124,7 +129,8 @@ class Chain:
             await self._pull(linked(stages))
         except BaseException as error:  # noqa: BLE001 - whatever a stage raises, sys.exit too, is the run's outcome
             if self._at is None and (guilty := blame(self._links, error.__traceback__)) is not None:
-                self._at = guilty.position
+                stage, self._trace = guilty
+                self._at = stage.position
             return error
         finally:
             self._took_s = perf_counter() - self._began
@@ -212,7 +218,7 @@ class Chain:
             raise
         except BaseException as problem:  # noqa: BLE001 - closing goes on, and the first thing that went wrong is told
             if error is None or (isinstance(problem, asyncio.CancelledError) and _cancelled()):
-                self._at = stage.position
+                self._at, self._trace = stage.position, None
                 return problem
             if problem is not error:
                 kind = type(problem).__name__

@@ -35,6 +35,13 @@ class InlineExecutor:
             await asyncio.wait(self._running, timeout=self._close_s)
         self._logs.close()
 
+    def grow(self, at_once: int) -> None:
+        """See `Executor.grow`: nothing limits it here."""
+
+    def renew(self) -> None:
+        """See `Executor.renew`."""
+        self._registry.forget()
+
     async def execute(
         self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Future[None]
     ) -> Outcome:

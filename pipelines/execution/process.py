@@ -11,10 +11,13 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
+from pipelines.chain.failure import failed
+from pipelines.errors import PipecallError
 from pipelines.execution.process_worker import Worker
 from pipelines.execution.protocol import Listener
 from pipelines.execution.system_process import WorkerArguments
 from pipelines.model import Job, Outcome, RunError, RunState
+from pipelines.registry import Registry
 
 WARM = 2
 """So many processes are started before the first run."""
@@ -28,10 +31,20 @@ class ProcessExecutor:
     """Runs each chain in one of up to `processes` worker processes; further runs wait for their turn."""
 
     def __init__(
-        self, arguments: WorkerArguments, *, processes: int, max_runs_per_worker: int = 1_000, close_s: float = 10.0
+        self,
+        arguments: WorkerArguments,
+        registry: Registry | None = None,
+        *,
+        processes: int,
+        max_runs_per_worker: int = 1_000,
+        close_s: float = 10.0,
     ) -> None:
-        """A process is replaced after `max_runs_per_worker`; a cancelled chain has `close_s` seconds to close."""
+        """A process is replaced after `max_runs_per_worker`; a cancelled chain has `close_s` seconds to close.
+
+        What the program registered itself in `registry` (None: nothing) is told to the processes with each run.
+        """
         self._arguments = arguments
+        self._registry = registry
         self._processes = processes
         self._max_runs = max_runs_per_worker
         self._close_s = close_s
@@ -39,6 +52,7 @@ class ProcessExecutor:
         self._spawning = asyncio.Lock()
         self._idle: list[Worker] = []
         self._workers: set[Worker] = set()
+        self._outdated: set[Worker] = set()
         self._chores: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -65,10 +79,27 @@ class ProcessExecutor:
         self._workers.clear()
         self._idle.clear()
 
+    def renew(self) -> None:
+        """See `Executor.renew`: what is idle ends, what is busy is not used again."""
+        self._outdated = set(self._workers)
+        for worker in self._idle:
+            worker.retire()
+        self._idle.clear()
+
+    def grow(self, at_once: int) -> None:
+        """See `Executor.grow`."""
+        for _ in range(at_once - self._processes):
+            self._slots.release()
+        self._processes = max(at_once, self._processes)
+
     async def execute(
         self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Future[None]
     ) -> Outcome:
         """See `Executor.execute`."""
+        try:
+            own = self._own(job)
+        except PipecallError as error:
+            return failed(type(error).__name__, str(error), retryable=False)
         if not await self._slot(cancel):
             return Outcome(state=RunState.CANCELLED, reason="it had not begun")
         try:
@@ -80,10 +111,13 @@ class ProcessExecutor:
             self._slots.release()
             raise
         try:
-            return await worker.run(job, listener, timeout_s=timeout_s, cancel=cancel, close_s=self._close_s)
+            return await worker.run(job, listener, own=own, timeout_s=timeout_s, cancel=cancel, close_s=self._close_s)
         finally:
             self._give_back(worker)
             self._slots.release()
+
+    def _own(self, job: Job) -> dict[str, Any]:
+        return self._registry.own.as_json(stage.path for stage in job.stages) if self._registry is not None else {}
 
     async def _slot(self, cancel: asyncio.Future[None]) -> bool:
         """Wait for a free place; False if the run was cancelled before."""
@@ -123,11 +157,13 @@ class ProcessExecutor:
     async def _forget(self, worker: Worker) -> None:
         await worker.ended()
         self._workers.discard(worker)
+        self._outdated.discard(worker)
         with suppress(ValueError):
             self._idle.remove(worker)
 
     def _give_back(self, worker: Worker) -> None:
-        if worker.usable and worker.runs < self._max_runs and len(self._idle) < self._processes:
+        usable = worker.usable and worker not in self._outdated and worker.runs < self._max_runs
+        if usable and len(self._idle) < self._processes:
             worker.idle_since = monotonic()
             self._idle.append(worker)
             return

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -93,12 +94,22 @@ class Worker:
         return self._process.pid
 
     async def run(
-        self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Future[None], close_s: float
+        self,
+        job: Job,
+        listener: Listener,
+        *,
+        timeout_s: float | None,
+        cancel: asyncio.Future[None],
+        close_s: float,
+        own: Mapping[str, Any] | None = None,
     ) -> Outcome:
-        """Run one job; see `Executor.execute`. When the calling task is cancelled, the process is killed."""
+        """Run one job; see `Executor.execute`. When the calling task is cancelled, the process is killed.
+
+        `own` says, as JSON, where the process finds what the program registered itself, by path (None: nothing).
+        """
         attempt = _Attempt(listener)
         try:
-            frame = encoded({"kind": "job", "token": attempt.token, "job": job_to_json(job)})
+            frame = encoded({"kind": "job", "token": attempt.token, "job": job_to_json(job), "own": dict(own or {})})
         except BadFrame as error:
             return failed("ValueError", f"parameters, keywords or state: {error}", retryable=False)
         self.runs += 1

@@ -44,6 +44,12 @@ class Executor(Protocol):
     async def close(self) -> None:
         """Kill what is still running and free all that is held."""
 
+    def grow(self, at_once: int) -> None:
+        """Allow so many runs at a time, where fewer were allowed."""
+
+    def renew(self) -> None:
+        """Have runs that begin from now on see the plugins as they are now; those that go on keep what they have."""
+
     async def execute(
         self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Future[None]
     ) -> Outcome:

@@ -57,6 +57,8 @@ class WorkerProcess:
         threading.Thread(target=self._read, args=(loop,), name="pipecall reader", daemon=True).start()
         while True:
             frame = await self._jobs.get()
+            for path, own in frame.get("own", {}).items():
+                self._registry.own.refer(path, own)
             await self._run(job_from_json(frame["job"]), str(frame["token"]))
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -188,7 +190,8 @@ def main(arguments: Sequence[str]) -> None:
     channel = Channel(sock)
     log = LogSender(channel)
     logging.basicConfig(level=logging.INFO, handlers=[log])
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for name in ("asyncio", "alembic"):  # the latter speaks when a program's file that imports the store is loaded
+        logging.getLogger(name).setLevel(logging.WARNING)
     plugins = Path(given["plugins"]) if given["plugins"] is not None else None
     asyncio.run(WorkerProcess(channel, Registry(plugins, given["allow"]), log).main())
 

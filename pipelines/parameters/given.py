@@ -37,6 +37,10 @@ class Takes(Protocol):
     def schedules(self) -> tuple[ScheduleDefinition, ...]:
         """Its schedules, whose parameters go over its own."""
 
+    @property
+    def open_params(self) -> bool:
+        """Whether its runs take any values, known or not."""
+
 
 def complete(params: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a run: the defaults, and over them those that were given and checked before.
@@ -93,6 +97,8 @@ def check_for(definition: Takes, given: Mapping[str, Any]) -> dict[str, JSON]:
     Raises:
         BadParameter: see `check`.
     """
+    if definition.open_params:
+        return dict(given)
     more = {name: value for each in definition.schedules for name, value in each.params.items()}
     return check({**more, **definition.params}, given, pipeline=definition.name)
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Connection, Select, bindparam, case, func, select
 
 from pipelines.model import (
     Attempt,
@@ -44,6 +44,13 @@ _COUNTS = select(
     schema.run_counts.c.last_ended_at,
     schema.run_counts.c.last_error,
 ).order_by(schema.run_counts.c.pipeline)
+_NAMED = case((any_of(schema.run_counts.c.pipeline, "names"), schema.run_counts.c.pipeline), else_="").label("named")
+_TALLY = select(
+    _NAMED,
+    schema.run_counts.c.state,
+    func.sum(schema.run_counts.c.count).label("counted"),
+    func.max(schema.run_counts.c.last_ended_at).label("last"),
+).group_by("named", schema.run_counts.c.state)
 _LAST_EXECUTED = select(schema.runs).where(
     schema.runs.c.id.in_(
         select(func.max(schema.runs.c.id))
@@ -122,6 +129,12 @@ def stats(conn: Connection, pipeline: str | None = None) -> list[PipelineStats]:
     """
     found = _COUNTS if pipeline is None else _COUNTS.where(schema.run_counts.c.pipeline == pipeline)
     return [_stats(name, list(rows)) for name, rows in groupby(conn.execute(found), key=_pipeline)]
+
+
+def tally(conn: Connection, names: Iterable[str]) -> list[tuple[str, RunState, int, datetime]]:
+    """Return how many runs of each named pipeline ended in each state, and when the last did; others count as ''."""
+    found = conn.execute(_TALLY, {"names": list(names)})
+    return [(row.named, RunState(row.state), int(row.counted), row.last) for row in found]
 
 
 def occurrences(

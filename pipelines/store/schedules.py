@@ -11,10 +11,11 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines.model import ScheduleRow, ScheduleState, utcnow
-from pipelines.store import bulk, occurrences
+from pipelines.store import bulk, occurrences, signals
 from pipelines.store.columns import any_of
 from pipelines.store.rows import of_schedule, to_schedule
 from pipelines.store.schema import schedules
+from pipelines.store.signals import Signal, SignalKind
 
 FILE = "file"
 """The source of schedules that stand in the pipelines file."""
@@ -23,6 +24,7 @@ _ID = schedules.c.id == bindparam("of")
 _ALL = select(schedules).order_by(schedules.c.id)
 _NOT_RETIRED = _ALL.where(schedules.c.state != ScheduleState.RETIRED.value)
 _ONE = select(schedules).where(_ID)
+_THESE = _ALL.where(any_of(schedules.c.id, "ids"))
 _SOME = select(schedules.c.id).where(any_of(schedules.c.id, "ids"))
 _INSERT = insert(schedules)
 _ADD: dict[str, Any] = {
@@ -60,10 +62,11 @@ _REMOVE = delete(schedules).where(_ID)
 
 @dataclass(frozen=True, slots=True)
 class SyncFile:
-    """All schedules of the pipelines file, as they stand at `at`."""
+    """The schedules of the pipelines file, as they stand at `at`: all of them, or `only` those of some ids."""
 
     rows: Sequence[ScheduleRow]
     at: datetime
+    only: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class SetState:
 
 
 def sync(conn: Connection, files: Sequence[SyncFile]) -> list[list[ScheduleRow]]:
-    """Make the schedules whose source is the file match it; return all that are active or paused, of any source, by id.
+    """Make the schedules whose source is the file match it; return those that are active or paused, by id.
 
     A new one, one whose time changed, and one that was retired start afresh: what was due before `at` is not made up
     for. One that is as it was is left alone, a paused one stays paused, and one that is gone is retired, not deleted.
@@ -104,7 +107,26 @@ def add(conn: Connection, rows: Sequence[ScheduleRow]) -> list[ScheduleRow | Non
     unused = {row.id: row for row in reversed(new) if row.id not in taken}
     made = conn.execute(_ADD[conn.dialect.name], [_columns(row) for row in unused.values()]).all() if unused else []
     added = {row.id: to_schedule(row) for row in made}
+    _tell(conn, added)
     return [added.pop(row.id, None) for row in rows]
+
+
+def redefine(conn: Connection, rows: Sequence[ScheduleRow]) -> list[ScheduleRow | None]:
+    """Give schedules that somebody made another time, parameters or pipeline; None for one that is not there.
+
+    A paused one stays paused. Where the time is another, it begins after the row's `last_due_at` (None: now).
+    """
+    now = utcnow()
+    stored = {row.id: to_schedule(row) for row in conn.execute(_THESE, {"ids": [row.id for row in rows]})}
+    merged = [
+        replace(_merged(stored[row.id], row, row.last_due_at or now), source=row.source)
+        for row in rows
+        if row.id in stored
+    ]
+    bulk.execute(conn, _REDEFINE, [_redefined(row) for row in merged])
+    _tell(conn, [row.id for row in merged])
+    after = {row.id: row for row in merged}
+    return [after.get(row.id) for row in rows]
 
 
 def remove(conn: Connection, ids: Sequence[str]) -> list[bool]:
@@ -120,6 +142,7 @@ def set_state(conn: Connection, wishes: Sequence[SetState]) -> list[bool]:
     known = [wish for wish in wishes if wish.id in present]
     bulk.execute(conn, _SET_STATE, [_stated(wish) for wish in known])
     occurrences.advance(conn, [(wish.id, wish.at) for wish in known if wish.state is ScheduleState.ACTIVE])
+    _tell(conn, [wish.id for wish in known])
     return [wish.id in present for wish in wishes]
 
 
@@ -138,6 +161,11 @@ def get(conn: Connection, schedule_id: str) -> ScheduleRow | None:
 def list_all(conn: Connection, *, retired: bool = False) -> list[ScheduleRow]:
     """Return all schedules by id, active and paused ones, and the retired ones if asked for."""
     return [to_schedule(row) for row in conn.execute(_ALL if retired else _NOT_RETIRED)]
+
+
+def _tell(conn: Connection, ids: Iterable[str]) -> None:
+    """Let other processes know that these have changed."""
+    signals.put(conn, [Signal(SignalKind.JOB, each) for each in ids])
 
 
 def _stated(wish: SetState) -> dict[str, Any]:
@@ -166,13 +194,14 @@ def _columns(row: ScheduleRow) -> dict[str, Any]:
 
 
 def _sync(conn: Connection, file: SyncFile) -> list[ScheduleRow]:
-    stored = {row.id: to_schedule(row) for row in conn.execute(_ALL)}
+    present = conn.execute(_ALL) if file.only is None else conn.execute(_THESE, {"ids": list(file.only)})
+    stored = {row.id: to_schedule(row) for row in present}
     wanted = {row.id: row for row in file.rows}
     fresh = {key: _fresh(row, file.at) for key, row in wanted.items() if key not in stored}
     changed = {
         key: _merged(stored[key], row, file.at)
         for key, row in wanted.items()
-        if key in stored and not _same(stored[key], row)
+        if key in stored and not same(stored[key], row)
     }
     gone = _gone(stored, wanted)
     bulk.execute(conn, _INSERT, [_columns(row) for row in fresh.values()])
@@ -182,7 +211,7 @@ def _sync(conn: Connection, file: SyncFile) -> list[ScheduleRow]:
     return [now[key] for key in sorted(now) if now[key].state is not ScheduleState.RETIRED]
 
 
-def _same(old: ScheduleRow, new: ScheduleRow) -> bool:
+def same(old: ScheduleRow, new: ScheduleRow) -> bool:
     """Say whether the file has nothing new to tell of a stored schedule."""
     return (
         old.spec == new.spec

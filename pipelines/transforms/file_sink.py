@@ -156,6 +156,8 @@ class FileSink(Transform):
         OSError: the file cannot be written.
     """
 
+    outward = True
+
     def __init__(
         self,
         path: str,

@@ -139,6 +139,8 @@ class SqlSink(Transform):
         ValueError: no database URL, an empty table or key, a batch below 1, `upsert` without key or elsewhere.
     """
 
+    outward = True
+
     def __init__(
         self,
         url: str,

@@ -95,6 +95,7 @@ async def running(project: Project, fake: FakeDiscord, **settings: Any) -> Async
         "discord_gateway_url": fake.gateway_url,
     }
     chosen = project.settings(**given | settings)
+    project.with_store()
     face = DiscordFace(chosen, project.env, pace=QUICK)
     scheduler = Engine(chosen, project.catalog(chosen), env=project.env, channels=face.channels())
     async with scheduler:

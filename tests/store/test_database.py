@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from pipelines.errors import SchemaTooNew, StoreError, StoreLocked
-from pipelines.store import database, face_schema
+from pipelines.store import database, face_schema, holding
 from pipelines.store.migrations import versions
 from tests.store.conftest import fresh_schema
 
@@ -148,21 +148,21 @@ def test_a_second_service_is_refused_and_told_who_is_first(tmp_path):
     """The text names pid, host and time; when the first ends, the file is free."""
     url = f"sqlite:///{tmp_path / 'runs.db'}"
     with (
-        database.hold(url),
+        holding.hold(url),
         pytest.raises(StoreLocked, match=rf"pid {os.getpid()} on host .*, since 20"),
-        database.hold(url),
+        holding.hold(url),
     ):
         pass
-    with database.hold(url):
+    with holding.hold(url):
         pass
 
 
 def test_a_lock_without_its_note_is_still_a_lock(tmp_path):
     """Where the note is missing or spoilt, the refusal says so much less."""
     url = f"sqlite:///{tmp_path / 'runs.db'}"
-    with database.hold(url):
+    with holding.hold(url):
         (tmp_path / "runs.db.holder").write_text("{")
-        with pytest.raises(StoreLocked, match="in use by another service;"), database.hold(url):
+        with pytest.raises(StoreLocked, match="in use by another service;"), holding.hold(url):
             pass
 
 
@@ -171,9 +171,9 @@ def test_two_names_of_one_file_share_the_lock(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with (
-        database.hold(f"sqlite:///{tmp_path / 'real' / 'runs.db'}"),
+        holding.hold(f"sqlite:///{tmp_path / 'real' / 'runs.db'}"),
         pytest.raises(StoreLocked),
-        database.hold(f"sqlite:///{tmp_path / 'link' / 'runs.db'}"),
+        holding.hold(f"sqlite:///{tmp_path / 'link' / 'runs.db'}"),
     ):
         pass
 
@@ -181,16 +181,16 @@ def test_two_names_of_one_file_share_the_lock(tmp_path):
 def test_a_second_service_on_a_server_is_refused():
     """On PostgreSQL as well there is one service for each database; when the first ends, it is free."""
     with fresh_schema() as url:
-        with database.hold(url), pytest.raises(StoreLocked, match=r"in use by another service on .*, since 20"):
-            database.hold(url).__enter__()
-        with database.hold(url):
+        with holding.hold(url), pytest.raises(StoreLocked, match=r"in use by another service on .*, since 20"):
+            holding.hold(url).__enter__()
+        with holding.hold(url):
             pass
 
 
 HOLD = """
 import os, sys
-from pipelines.store import database
-with database.hold(sys.argv[1]):
+from pipelines.store import holding
+with holding.hold(sys.argv[1]):
     forked, ready = os.pipe()
     child = os.fork()
     if child == 0:
@@ -211,11 +211,11 @@ def test_the_lock_vanishes_with_its_process(tmp_path):
     )
     child = int(held.stdout.readline())
     try:
-        with pytest.raises(StoreLocked, match=f"pid {held.pid} on host"), database.hold(url):
+        with pytest.raises(StoreLocked, match=f"pid {held.pid} on host"), holding.hold(url):
             pass
         held.kill()
         held.wait(10)
-        with database.hold(url):
+        with holding.hold(url):
             pass
     finally:
         held.kill()

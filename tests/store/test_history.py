@@ -140,3 +140,15 @@ def test_no_question_reads_the_whole_past(engine, conn, name):
     assert (["SCAN runs"] if name == "last" else []) == whole
     assert [] == [step for step in steps if "TEMP B-TREE FOR ORDER BY" in step]
     assert any(index in step for step in steps)
+
+
+def test_a_tally_of_named_pipelines_and_the_rest(conn, past):
+    """Ends are counted by pipeline and state for those named, with the last end; all others count together as ''."""
+    finish(conn, end(claim(conn)[0], at=after(200)))
+    tally = {(name, state): (count, last) for name, state, count, last in history.tally(conn, ["a", "nobody"])}
+    assert {
+        ("a", RunState.SUCCEEDED): (2, after(200)),
+        ("a", RunState.FAILED): (1, after(90)),
+        ("", RunState.SUCCEEDED): (1, after(5)),
+    } == {key: value for key, value in tally.items() if key[1] is not RunState.MISSED}
+    assert 1 == tally["", RunState.MISSED][0]
