@@ -1,0 +1,168 @@
+"""The dashboard in a real browser: by mouse and by keyboard, at a desk and on a phone, in light and dark."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
+
+from tests.web.pages.site import LONG
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
+    *("--disable-sync", "--no-first-run"),
+)
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """The system's Chromium; skips where there is none, and fails where CI must have one."""
+    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if path is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("needs Chromium in PATH")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def used(site):
+    """A site on which runs have been; gives the id of a failed one, and of one that goes on."""
+    site.ran("good")
+    return site, site.ran(LONG), site.started("waits")
+
+
+@pytest.fixture
+def opened(chromium, used):
+    """Opens pages; at the end nothing was wrong in any console, and no other host was asked for anything."""
+    site, _, _ = used
+    wrong, contexts = [], []
+
+    def tell(page) -> None:
+        page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda asked: None if asked.url.startswith(site.address) else wrong.append(asked.url))
+
+    def open_page(path: str, size=DESK, scheme="light", **more):
+        context = chromium.new_context(viewport=size, color_scheme=scheme, base_url=site.address, **more)
+        contexts.append(context)
+        page = context.new_page()
+        tell(page)
+        page.goto(path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert [] == wrong
+
+
+def paths(failed: int, running: int) -> tuple[str, ...]:
+    """Every kind of page."""
+    more = ("/schedules?pipeline=good&when=every+monday+at+08:00", f"/runs/{failed}", f"/runs/{running}")
+    return (
+        "/",
+        "/pipelines",
+        f"/pipelines/{LONG}",
+        "/pipelines/takes",
+        "/runs",
+        "/calendar",
+        "/missed",
+        "/audit",
+        *more,
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "scheme", "every"), [(DESK, "light", 1), (PHONE, "dark", 1), (DESK, "dark", 3), (PHONE, "light", 3)]
+)
+def test_pages_are_accessible_and_fit(used, opened, size, scheme, every):
+    """On no page axe finds a fault, in light and in dark, and none has to be moved sideways."""
+    _, failed, running = used
+    page = opened("/audit", size, scheme)
+    faults, axe = {}, Axe()
+    for path in paths(failed, running)[::every]:
+        page.goto(path)
+        found = axe.run(page).response["violations"]
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        if found or wide > size["width"]:
+            faults[path] = (wide, [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found])
+    assert {} == faults
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_run_cancel_and_run_again_by_mouse(used, opened, size):
+    """A run is started on its pipeline's page, cancelled on the overview once that is confirmed, and run again."""
+    site, _, _ = used
+    page = opened("/", size)
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name="Pipelines").click()
+    page.get_by_role("link", name="waits", exact=True).click()
+    page.get_by_role("button", name="Run now").click()
+    expect(page.get_by_text("is queued.")).to_be_visible()
+    expect(page.locator("h1").get_by_text("running")).to_be_visible(timeout=10_000)
+    own = page.url.rsplit("/", 1)[1]
+    page.get_by_role("link", name="Overview").click()
+    page.get_by_role("button", name=f"Cancel run #{own}").click()
+    page.get_by_role("dialog").get_by_role("button", name="No").click()
+    expect(page.get_by_role("button", name=f"Cancel run #{own}")).to_be_visible()
+    page.get_by_role("button", name=f"Cancel run #{own}").click()
+    page.get_by_role("dialog").get_by_role("button", name="Yes").click()
+    expect(page.get_by_text("is being cancelled.")).to_be_visible()
+    expect(page.locator("#recent").get_by_role("link", name=f"#{own}")).to_be_visible(timeout=10_000)
+    page.locator("#recent").get_by_role("link", name=f"#{own}").click()
+    page.get_by_role("button", name="Run again").click()
+    expect(page.get_by_text(f"is queued, as #{own} was.")).to_be_visible()
+    second = int(page.url.rsplit("/", 1)[1])
+    site.on_loop(lambda: site.engine.cancel(second))
+    expect(page.locator("h1").get_by_text("cancelled")).to_be_visible(timeout=10_000)
+
+
+def test_run_cancel_and_run_again_by_keyboard(used, opened):
+    """All of it works without a mouse: the skip link, a run, its cancel with the question before it, and again."""
+    _site, _, running = used
+    page = opened(f"/runs/{running}")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    for name in ("Cancel", "Run again"):
+        for _ in range(12):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.textContent").strip() == name:
+                break
+        expect(page.get_by_role("button", name=name, exact=True)).to_be_focused()
+        if name == "Cancel":
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("dialog")).to_be_visible()
+            expect(page.get_by_role("dialog").get_by_role("button", name="No")).to_be_focused()
+            page.keyboard.press("Tab")
+            page.keyboard.press("Enter")
+            expect(page.locator("h1").get_by_text("cancelled")).to_be_visible(timeout=10_000)
+        else:
+            page.keyboard.press("Enter")
+    expect(page.get_by_text(re.compile("is queued, as"))).to_be_visible()
+    expect(page.locator("h1").get_by_text("running")).to_be_visible(timeout=10_000)
+
+
+def test_without_script_all_of_it_works(used, opened):
+    """A browser without script runs a pipeline, sees what became of it, and reads times in the scheduler's zone."""
+    page = opened("/pipelines/good", java_script_enabled=False)
+    page.get_by_role("button", name="Run now").click()
+    expect(page.get_by_text("is queued.")).to_be_visible()
+    page.reload()
+    expect(page.locator("h1")).to_contain_text("succeeded")
+
+
+def test_light_and_dark_are_remembered(opened):
+    """The toggle turns the page dark, and the next page is dark from its first moment."""
+    page = opened("/")
+    page.get_by_role("button", name="Dark").click()
+    page.goto("/runs")
+    assert "dark" == page.evaluate("document.documentElement.dataset.scheme")
+    assert 'data-scheme="dark"' in page.request.get("/runs").text()
