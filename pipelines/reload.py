@@ -50,13 +50,14 @@ class Reload:
         self._told: list[Told] = []
         self._turn = asyncio.Lock()
         self._seen: Mapping[Path, str] = {}
+        self._plugins: Mapping[Path, str] = {}  # as those in force were read
 
     def watch(self, callback: Told) -> None:
         """Have `callback` called with each change that was put in force, and each that was refused."""
         self._told.append(callback)
 
     async def now(self) -> Change | None:
-        """Read the files if they have changed, and put them in force; None where all is as it was.
+        """Read the files if they have changed or were refused, and put them in force; None where all is as it was.
 
         Raises:
             ConfigError: all that is wrong with them; nothing was changed.
@@ -64,10 +65,10 @@ class Reload:
         """
         async with self._turn:
             seen = await self._fingerprint()
-            if seen == self._seen:
+            if seen == self._seen and self.problem is None:
                 return None
             try:
-                change = await self._read(plugins=_plugins(seen) != _plugins(self._seen))
+                change = await self._read(plugins=_plugins(seen) != self._plugins)
             except StoreError as error:
                 self._tell(error)
                 raise
@@ -75,7 +76,7 @@ class Reload:
                 self._seen = seen
                 self._tell(error)
                 raise
-            self._seen = seen
+            self._seen, self._plugins = seen, _plugins(seen)
             self._tell(change)
             return change
 
@@ -99,6 +100,8 @@ class Reload:
                 return
             self.last = what
             logger.info("%s: in force now: %s", self._settings.pipelines_config, what)
+        elif str(what) == self.problem:
+            return
         else:
             self.problem = str(what)
             logger.error("the change is refused, and what was in force stays so:\n%s", what)
@@ -115,6 +118,7 @@ class Reload:
         self._seen = {**await self._fingerprint(), self._settings.pipelines_config: loaded.digest}
         if jobs is not None and loaded.jobs_digest is not None:
             self._seen = {**self._seen, jobs: loaded.jobs_digest}
+        self._plugins = _plugins(self._seen)
         if not watch:
             await asyncio.Event().wait()
         await self._try()  # it may have changed since it was read

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pipelines.errors import InvalidTransition
+from pipelines.errors import ConfigError, InvalidTransition
 from pipelines.model import Outcome, RunState, StateChange
 from pipelines.store import ends, history, runs
 from tests.by_hand import ByHand, Clock, by_hand, empty_store, furnish
@@ -251,22 +251,37 @@ class Scheduling(RuleBasedStateMachine):
     @precondition(lambda self: self.model.runs)
     @rule(which=WHICH)
     def cancel(self, which: int) -> None:
-        """Somebody cancels a run: what waits is cancelled, what is over cannot be."""
+        """Somebody cancels a run: what waits is cancelled, what is over cannot be, who executes the others is told."""
         run_id = sorted(self.model.runs)[-1 - which % len(self.model.runs)]
         run = self.model.runs[run_id]
         if run.state in ("queued", "waiting_retry"):
             self.loop.run(self.here.scheduler.cancel(run_id))
             run.state = "cancelled"
+        elif run.state == "running":
+            self.loop.run(self.here.scheduler.cancel(run_id))
         else:
             with pytest.raises(InvalidTransition):
                 self.loop.run(self.here.scheduler.cancel(run_id))
 
-    @rule(attempts=st.integers(1, 3))
-    def reload(self, attempts: int) -> None:
-        """Another valid file is put in force while the service runs."""
+    @rule(attempts=st.integers(1, 3), edited=st.booleans())
+    def reload(self, attempts: int, edited: bool) -> None:
+        """Another valid file is put in force while the service runs; a time may be another."""
         self.model.attempts = attempts
+        for job in self.model.jobs.values():
+            job.attempts = attempts
+        if edited:
+            self.model.hour = 16 - self.model.hour
+            self.model.jobs["daily"].last = self.clock.now
         self._write()
-        self.here.scheduler.catalog.replace(self.project.catalog().loaded)
+        self.loop.run(self.here.scheduler.reload.now())
+
+    @rule()
+    def reload_of_a_wrong_file(self) -> None:
+        """A file that is wrong changes nothing."""
+        self.project.write(FILE.format(attempts=0, hour=self.model.hour))
+        with pytest.raises(ConfigError):
+            self.loop.run(self.here.scheduler.reload.now())
+        self._write()
 
     # ------------------------------------------------------------ execution
 

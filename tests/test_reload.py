@@ -162,6 +162,18 @@ async def test_a_broken_plugin_is_refused_and_the_old_one_still_runs(shop: Proje
         assert RunState.SUCCEEDED is (await engine.wait(run.id)).state
 
 
+async def test_a_plugin_and_the_file_may_be_saved_one_after_the_other(shop: Project):
+    """A stage gets another name: the plugin alone is refused, and the file that follows puts both in force."""
+    async with serving(shop) as engine:
+        shop.plugin("stages", STAGES.replace("def one", "def renamed"))
+        with pytest.raises(ConfigError, match="did you mean|known are"):
+            await engine.reload.now()
+        edit(shop, "stages.one", "stages.renamed")
+        assert "~1 pipeline, plugins read anew" == str(await engine.reload.now())
+        [run] = await engine.run_now(["prices"])
+        assert RunState.SUCCEEDED is (await engine.wait(run.id)).state
+
+
 async def test_jobs_from_chat_follow_their_pipeline(shop: Project):
     """A job whose pipeline leaves the file stays, untimed; it is timed again when the pipeline comes back."""
     async with serving(shop) as engine:
