@@ -63,6 +63,9 @@ from .errors import (
     PipecallError as PipecallError,
 )
 from .errors import (
+    Problem as Problem,
+)
+from .errors import (
     RetryLater as RetryLater,
 )
 from .errors import (

@@ -49,7 +49,7 @@ class Cancels:
         ended = await self._writer.call(ends.cancel_waiting, request)
         run = await self._reader.read(history.run, run_id)
         if run is None:
-            raise UnknownName("run", str(run_id), [])
+            raise UnknownName("run", str(run_id), None)
         if ended:
             self._cancelled([run])
         elif run.state.final:

@@ -30,7 +30,7 @@ class Endings:
         future = self._awaited.setdefault(run_id, asyncio.get_running_loop().create_future())
         run = await self._reader.read(history.run, run_id)
         if run is None:
-            raise UnknownName("run", str(run_id), [])
+            raise UnknownName("run", str(run_id), None)
         if run.state.final and not future.done():
             future.set_result(run)
         try:

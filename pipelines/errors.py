@@ -78,12 +78,13 @@ class BadParameter(PipecallError):
 class UnknownName(PipecallError):
     """A name that nothing goes by. `nearest` is what the user may have meant, or None."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        """Say that no `kind` is called `name`; `known` are the names there are."""
-        names = sorted(known)
-        self.nearest = nearest(name, names)
-        hint = f"did you mean '{self.nearest}'?" if self.nearest else f"known are: {', '.join(names) or 'none'}"
-        super().__init__(f"no {kind} is called '{name}'; {hint}")
+    def __init__(self, kind: str, name: str, known: Iterable[str] | None) -> None:
+        """Say that no `kind` is called `name`; `known` are the names there are (None: too many to tell)."""
+        names = sorted(known or ())
+        self.nearest = nearest(str(name), names)
+        hint = f"; known are: {', '.join(names) or 'none'}" if known is not None else ""
+        hint = f"; did you mean '{self.nearest}'?" if self.nearest else hint
+        super().__init__(f"no {kind} is called '{name}'{hint}")
 
 
 class NotAllowed(PipecallError):

@@ -74,6 +74,7 @@ class Host:
         self._settings, self._catalog, self._registry = settings, catalog, registry
         self._faces = [make(settings, os.environ) for make in faces]
         self._prepare = prepare
+        self._pid = os.getpid()
         self._ready: Future[None] = Future()
         self._over: Future[None] = Future()
         self._stop: asyncio.Queue[bool]
@@ -101,6 +102,11 @@ class Host:
             raise InvalidTransition(
                 "this was called in the scheduler's own thread, by a job with executor='inline' or a watcher: it would "
                 "wait for itself for ever; give the job executor='thread'"
+            )
+        if os.getpid() != self._pid:
+            raise InvalidTransition(
+                "this process was forked from the scheduler's, and has none: it stayed there; call its methods there, "
+                "or start processes by 'spawn'"
             )
         if self._over.done():
             raise InvalidTransition("the scheduler has stopped; call start() first")

@@ -8,11 +8,12 @@ from typing import Any, Unpack
 
 from pipelines.callables import Own, check_call, check_callable, name_of, same
 from pipelines.engine import Engine
-from pipelines.errors import InvalidTransition
+from pipelines.errors import BadSchedule, InvalidTransition, PipecallError
 from pipelines.hosted import Hosted
 from pipelines.pipeline import OPTIONS, Made, Pipeline, check_known, made_of
 from pipelines.schedule import Schedule, read_schedules
 from pipelines.verbs import Verbs
+from pipelines.wording import found
 from pipelines.wishes import JOB_OPTIONS, SCHEDULE_OPTIONS, JobOptions, ScheduleOptions, Wish, wish
 
 
@@ -106,6 +107,8 @@ class JobMaking(Hosted):
             InvalidTransition: the pipelines file has a pipeline of that name.
             PipecallError: it shall run in processes, and one of its steps cannot be found by them.
         """
+        if not isinstance(pipeline, Pipeline):
+            raise PipecallError(f"register: found {found(pipeline)}; expected a Pipeline('name')")
         with self._lock:
             if pipeline.name in self._inventory.of_jobs:
                 raise InvalidTransition(f"a job is called '{pipeline.name}' already; give this pipeline another name")
@@ -209,4 +212,6 @@ def _interval(weeks: int, days: int, hours: int, minutes: int, seconds: int) -> 
 
 
 def _moment(at: datetime | date | str) -> str:
-    return at if isinstance(at, str) else at.isoformat()
+    if isinstance(at, str | date):
+        return str(at) if isinstance(at, str) else at.isoformat()
+    raise BadSchedule(f"run_at: {found(at)} is no time; give a datetime, a date, or ISO 8601 text")

@@ -37,13 +37,14 @@ ELSEWHERE = {
     "args": "parameters have names: write them under 'params'",
 }
 """Keys of other schedulers that a job does not have, and why."""
-NOT_IN_CONFIG = {
+NOT_IN_CRON = {
     "second": "runs are due by the minute; leave it out, or write the type 'interval' for seconds",
     "week": "cron knows no weeks of the year; write day and month, or the type 'interval' with weeks",
     "year": "cron knows no years; write start_date and end_date, or the type 'date' for one time",
-    **dict.fromkeys(("timezone", "jitter"), "it stands beside 'config', not in it"),
 }
-"""The same of `config`."""
+"""The same of the `config` of a cron job."""
+BESIDE = dict.fromkeys(("timezone", "jitter"), "it stands beside 'config', not in it")
+"""The same of every `config`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,8 @@ class JobReading:
             self._told.warn((*path, *way), message)
 
     def _read(self, raw: dict[str, Any], path: KeyPath, definition: PipelineDefinition | None, made_of: bytes) -> None:
-        job = self._told.read(JobDefinition, self._in_own_words(raw, path), path)
-        config = self._read_config(raw, path)
+        own = self._in_own_words(raw, path)
+        job, config = self._told.read(JobDefinition, own, path), self._read_config(own, path)
         if job is None or config is None:
             return
         self._job, self._config, self._warnings = job, config, []
@@ -140,7 +141,7 @@ class JobReading:
     def _in_own_words(self, raw: dict[str, Any], path: KeyPath) -> dict[str, Any]:
         """Return the job without the keys that other schedulers have, which are told."""
         own = {key: value for key, value in raw.items() if key not in MEANT and key not in ELSEWHERE}
-        for key in raw.keys() - own.keys():
+        for key in (each for each in raw if each in MEANT or each in ELSEWHERE):
             meant = MEANT.get(key)
             self._told.tell(
                 (*path, key), f"unknown key {quoted(key)}; {ELSEWHERE.get(key) or f'write {quoted(meant or key)}'}"
@@ -157,12 +158,12 @@ class JobReading:
         if kind is None or not isinstance(config, dict):
             return None
         model = CONFIGS[kind]
-        odd = [key for key in config if key in NOT_IN_CONFIG]
-        for key in odd:
-            self._told.tell((*path, "config", key), f"unknown key {quoted(key)}; {NOT_IN_CONFIG[key]}")
+        odd = {**BESIDE, **(NOT_IN_CRON if kind is JobType.CRON else {})}
+        for key in (each for each in config if each in odd):
+            self._told.tell((*path, "config", key), f"unknown key {quoted(key)}; {odd[key]}")
         rest = {key: value for key, value in config.items() if key not in odd}
         read = self._told.read(model, rest, (*path, "config"))
-        return None if odd else read
+        return read if len(rest) == len(config) else None
 
     def _variables(self, params: Mapping[str, Any], path: KeyPath, *, needed: bool) -> frozenset[str]:
         way = self._way(("params",))

@@ -36,7 +36,7 @@ Write = Callable[[Callable[..., Any], Any], Awaitable[Any]]
 class Jobs:
     """All jobs that are active or paused, by id. `rows` is what the store has of them, `entries` what times them.
 
-    `changed` is called with each row that comes, changes or goes; `woken` is set when one did.
+    `woken` is set when one came, changed or went.
     """
 
     def __init__(
@@ -44,13 +44,22 @@ class Jobs:
     ) -> None:
         """Begin with none; see `start`, and `look` for one who only asks."""
         self.rows: dict[str, ScheduleRow] = {}
-        self.changed: Callable[[ScheduleRow], None] = lambda _: None
+        self._watchers: list[Callable[[ScheduleRow], None]] = []
         self._times = JobTimes(catalog, timetable, clock=clock)
         self.entry, self.with_next_due = self._times.entry, self._times.with_next_due
         self._catalog, self._clock = catalog, clock
         self._writer, self._reader = writer, reader
         self.woken = asyncio.Event()
         self._turn = asyncio.Lock()  # one change after the other, so that each sees what the one before it did
+
+    def watch(self, callback: Callable[[ScheduleRow], None]) -> None:
+        """Have `callback` called with each row that comes, changes or goes; it must be quick and must not raise."""
+        self._watchers.append(callback)
+
+    def changed(self, row: ScheduleRow) -> None:
+        """Tell that a row came, changed or went."""
+        for callback in self._watchers:
+            callback(row)
 
     @property
     def entries(self) -> Mapping[str, ScheduleEntry]:
@@ -223,7 +232,7 @@ class Jobs:
             if row.state is not ScheduleState.PAUSED:
                 raise InvalidTransition(f"job '{job_id}' is not paused")
             await write(schedules.set_state, SetState(job_id, ScheduleState.ACTIVE, at))
-            return self._follow(_active(row, at))
+            return self._follow(row.resumed(at))
 
     async def remove(self, job_id: str, write: Write) -> ScheduleRow:
         """Take a job away; its history stays, and for ten minutes it can be brought back.
@@ -252,7 +261,7 @@ class Jobs:
                 raise InvalidTransition(f"job '{job_id}' was removed more than {UNDO.seconds // 60} minutes ago")
             await write(schedules.set_state, SetState(job_id, ScheduleState.ACTIVE, at))
             self._times.adopt(row, tell=True)
-            return self._follow(_active(row, at))
+            return self._follow(row.resumed(at))
 
     async def removed(self, job_id: str) -> ScheduleRow:
         """Return a job that somebody removed.
@@ -289,10 +298,3 @@ class Jobs:
 def _known(mine: ScheduleRow | None, stored: ScheduleRow) -> bool:
     """Say whether a stored row tells nothing new; its newest instant moves by itself."""
     return mine is not None and replace(mine, last_due_at=stored.last_due_at, next_due_at=None) == stored
-
-
-def _active(row: ScheduleRow, at: datetime) -> ScheduleRow:
-    due_at = max(at, row.last_due_at or at)
-    return replace(
-        row, state=ScheduleState.ACTIVE, paused_until=None, pause_reason=None, removed_at=None, last_due_at=due_at
-    )

@@ -20,7 +20,7 @@ from pipelines.yaml_text import Document, document
 from pipelines.yaml_values import LIST, MAPPING, MAX_DEPTH, TEXT, plain_tag
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
-_NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
+_NOT_A_NUMBER = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(?P<word>NaN|-?Infinity)', re.DOTALL)
 _WORD = re.compile(r"[^\s,:\]}]+")
 
 _SAID = {
@@ -58,9 +58,7 @@ def _check(text: str, file: str) -> None:
         place, words = _fault(text, error)
         raise _problem(text, place, words, file) from None
     except _NotANumber:
-        place, word = next(
-            (each.start(), each.group()) for each in _TOKEN.finditer(text) if each.group() in _NO_NUMBERS
-        )
+        place, word = next((each.start(), each["word"]) for each in _NOT_A_NUMBER.finditer(text) if each["word"])
         raise _problem(
             text, place, f"{word} is not a number that JSON has; write a finite one, or null", file
         ) from None

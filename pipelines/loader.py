@@ -9,24 +9,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from pipelines import variables
+from pipelines import variables, yaml_blocks
 from pipelines.definition import FACES, PipelineDefinition, PipelinesFile, SchedulerSection
 from pipelines.errors import BadSchedule, ConfigError, Problem, nearest
 from pipelines.faults import faults
 from pipelines.file_problems import FileProblems, in_order
 from pipelines.job_files import JobFile, JobsRead
 from pipelines.job_reading import JobPart
-from pipelines.pipeline_reading import Part, PipelineReading, or_none
+from pipelines.pipeline_reading import NotAsBefore, Part, PipelineReading, or_none
 from pipelines.registry import Registry
 from pipelines.schedule_checks import ScheduleEntry
 from pipelines.triggers import check_zone
 from pipelines.wording import found, quoted, suggestion
+from pipelines.yaml_blocks import Blocks
 from pipelines.yaml_text import Document, collector_off, parse, read_text
 from pipelines.yaml_values import KeyPath, dotted
 
@@ -42,7 +44,8 @@ class Loaded:
 
     `secrets` are the values that `${NAME}` stands for, `digest` is the SHA-256 of the file's text in hex.
     `timed` are the pipelines that a file of jobs times, jobs that are switched off among them, and `jobs_digest` is the
-    SHA-256 of its text (None: there is no such file). `parts` and `job_parts` are what another loading may take over.
+    SHA-256 of its text (None: there is no such file). `parts`, `job_parts` and `blocks` are what another loading may take
+    over.
     """
 
     file: PipelinesFile
@@ -54,6 +57,7 @@ class Loaded:
     jobs_digest: str | None = None
     parts: Mapping[str, Part] = field(repr=False, compare=False, default_factory=dict)
     job_parts: Mapping[str, JobPart] = field(repr=False, compare=False, default_factory=dict)
+    blocks: Blocks | None = field(repr=False, compare=False, default=None)
 
 
 def load(
@@ -76,9 +80,21 @@ def load(
         ConfigError: all problems, in the order of their lines, those of the pipelines file first.
     """
     text = read_text(path)
+    blocks = yaml_blocks.cut(text)
+    given = overrides or {}, jobs, before
+
+    def read(document: Document, part: str) -> Loaded:
+        reading = _Reading(document, str(path), registry, env)
+        return replace(reading.loaded(part, *given), digest=hashlib.sha256(text.encode()).hexdigest())
+
     with collector_off(keep=len(text) > LARGE):
-        reading = _Reading(parse(text, str(path)), str(path), registry, env)
-        return reading.loaded(text, overrides or {}, JobFile(jobs) if jobs is not None else None, before)
+        if before is not None and (changed := yaml_blocks.changed(blocks, before.blocks)) is not None:
+            with suppress(ConfigError, NotAsBefore):
+                loaded = read(*changed)
+                if not loaded.warnings:
+                    return replace(loaded, blocks=blocks)
+        loaded = read(parse(text, str(path)), text)
+        return replace(loaded, blocks=yaml_blocks.certain(blocks, loaded.file.pipelines))
 
 
 class _Reading:
@@ -91,7 +107,8 @@ class _Reading:
         self._registry = registry
         self._names: set[str] = set()
 
-    def loaded(self, text: str, overrides: Mapping[str, Any], file: JobFile | None, before: Loaded | None) -> Loaded:
+    def loaded(self, text: str, overrides: Mapping[str, Any], path: Path | None, before: Loaded | None) -> Loaded:
+        file = JobFile(path) if path is not None else None
         self._told.tell_tokens(text)
         sections = self._sections()
         scheduler = self._scheduler(sections.get("scheduler"), overrides)
@@ -107,7 +124,7 @@ class _Reading:
             file=PipelinesFile(scheduler=scheduler, pipelines=pipelines, **faces),
             warnings=(*in_order(self._told.warnings), *in_order(jobs.warnings)),
             secrets=frozenset(filter(None, (self._env.get(name) for name in names))),
-            digest=hashlib.sha256(text.encode()).hexdigest(),
+            digest="",
             schedules=(*reading.schedules.entries, *jobs.entries),
             timed=file.pipelines if file and file.pipelines else frozenset(),
             jobs_digest=file.digest if file else None,

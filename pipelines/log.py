@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pythonjsonlogger.json import JsonFormatter
 
-QUIET = ("apscheduler", "alembic", "asyncio", "aiohttp.access")
+QUIET = ("apscheduler", "alembic", "asyncio", "aiohttp.access", "watchfiles")
 """Libraries that tell at INFO what nobody asked for."""
 
 

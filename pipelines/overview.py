@@ -72,7 +72,7 @@ class Overview:
         self._pipeline_views: dict[str, PipelineView] = {}
         self._job_views: dict[str, JobView] = {}
         self._version = -1
-        jobs.changed = self.job_changed
+        jobs.watch(self.job_changed)
         self._last: dict[str, Run] = {}
         self._last_of_job: dict[str, Run] = {}
         self._recent: dict[int, Run] = {}

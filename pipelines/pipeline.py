@@ -178,8 +178,10 @@ def check_json(what: str, values: Mapping[str, Any]) -> None:
     """Let values pass that are JSON.
 
     Raises:
-        PipecallError: one is not; `what` says whose it is.
+        PipecallError: one is not, or its name is no text; `what` says whose it is.
     """
+    if not isinstance(values, Mapping) or not all(isinstance(name, str) for name in values):
+        raise PipecallError(f"{what}: expected a mapping of names to values, found {values!r:.80}")
     for name, value in values.items():
         try:
             json.dumps(value, allow_nan=False)

@@ -22,6 +22,7 @@ from pipelines.registry import Registry
 from pipelines.schedule_checks import ScheduleChecks, ScheduleEntry
 from pipelines.stage_checks import StageChecks
 from pipelines.wording import found, quoted, suggestion
+from pipelines.yaml_blocks import SAME
 from pipelines.yaml_values import KeyPath
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -31,7 +32,8 @@ Model = TypeVar("Model", bound=BaseModel)
 class Part:
     """What came of one pipeline: its definition, its schedules, what people should know, the variables it names.
 
-    `digest` stands for its value in the file, `given` for what the environment had for `names`.
+    `digest` stands for its value in the file, `given` for what the environment had for `names`; `timed` says that
+    another file says when it is due.
     """
 
     digest: bytes
@@ -40,6 +42,11 @@ class Part:
     entries: tuple[ScheduleEntry, ...]
     warnings: tuple[tuple[KeyPath, str], ...]
     names: frozenset[str]
+    timed: bool = False
+
+
+class NotAsBefore(Exception):
+    """A pipeline whose text is as it was means something else now: the whole file must be read."""
 
 
 class PipelineReading:
@@ -68,16 +75,18 @@ class PipelineReading:
     def all(self, raw: Mapping[str, Any]) -> dict[str, PipelineDefinition]:
         """Return the pipelines that are well, in the order of the file; what is wrong with others is noted."""
         for name, each in raw.items():
-            digest = self._digest(name, each)
             part = self._before.get(name)
-            if part is not None and part.digest == digest and part.given == self._given(part.names):
+            mark = digest(each) if each is not SAME else b""
+            if part is not None and mark in (part.digest, b"") and self._depends_as_before(name, part):
                 self._take_over(name, part)
+            elif each is SAME:
+                raise NotAsBefore(name)
             else:
-                self._read(name, each, digest)
+                self._read(name, each, mark)
         return {name: part.definition for name, part in self.parts.items()}
 
-    def _digest(self, name: str, raw: Any) -> bytes:
-        return digest([raw, name in self._timed])
+    def _depends_as_before(self, name: str, part: Part) -> bool:
+        return part.timed == (name in self._timed) and part.given == self._given(part.names)
 
     def _given(self, names: Iterable[str]) -> bytes:
         return given(names, self._env)
@@ -87,7 +96,7 @@ class PipelineReading:
             self.schedules.take_over(entry, ("pipelines", name, "schedule", place))
         self._keep(name, part)
 
-    def _read(self, name: str, raw: Any, digest: bytes) -> None:
+    def _read(self, name: str, raw: Any, mark: bytes) -> None:
         self._warnings, self._own_names = [], set()
         first = len(self.schedules.entries)
         definition = self._pipeline(name, raw)
@@ -95,7 +104,7 @@ class PipelineReading:
         entries = tuple(self.schedules.entries[first:])
         if definition is not None:
             warnings = tuple(self._warnings)
-            self._keep(name, Part(digest, self._given(names), definition, entries, warnings, names))
+            self._keep(name, Part(mark, self._given(names), definition, entries, warnings, names, name in self._timed))
 
     def _keep(self, name: str, part: Part) -> None:
         self.parts[name] = part

@@ -11,6 +11,7 @@ from pipelines.model import (
     AuditEntry,
     Incident,
     LogLine,
+    Mute,
     Occurrence,
     PipelineStats,
     Question,
@@ -18,7 +19,7 @@ from pipelines.model import (
     RunState,
     StageCount,
 )
-from pipelines.store import audit, history, incidents, logs, outbox, progress, questions, strips
+from pipelines.store import audit, history, incidents, logs, outbox, progress, questions, strips, troubles
 from pipelines.store.progress import Progress
 from pipelines.store.strips import Mark
 from pipelines.store.writer import Reader
@@ -39,7 +40,7 @@ class Reads:
         """
         run = await self._reader.read(history.run, run_id)
         if run is None:
-            raise UnknownName("run", str(run_id), [])
+            raise UnknownName("run", str(run_id), None)
         return run
 
     async def runs(
@@ -92,10 +93,6 @@ class Reads:
         """Return the newest lines of a run's log, oldest first."""
         return [line for _, line in await self._reader.read(logs.tail, run_id, tail)]
 
-    async def log_after(self, run_id: int, after: int, limit: int) -> list[tuple[int, LogLine]]:
-        """Return the first `limit` lines of a run's log after line number `after`, with their numbers."""
-        return await self._reader.read(logs.tail, run_id, limit, after)
-
     async def lines(self, run_id: int, limit: int, after: int | None = None) -> list[tuple[int, LogLine]]:
         """Return numbered lines of a run's log, oldest first: the newest `limit`, or the first after a number."""
         return await self._reader.read(logs.tail, run_id, limit, after)
@@ -119,6 +116,10 @@ class Reads:
             raise UnknownName("incident", str(incident_id), [])
         return incident
 
+    async def open_incidents(self, limit: int = 100) -> list[Incident]:
+        """Return the trouble that goes on, newest first."""
+        return await self._reader.read(incidents.open_now, limit)
+
     async def question(self, question_id: int) -> Question:
         """Return what people were asked about missed runs.
 
@@ -130,6 +131,22 @@ class Reads:
             raise UnknownName("question", str(question_id), [])
         return question
 
-    async def audit(self, limit: int = 50) -> Sequence[AuditEntry]:
-        """Return what was asked for last, newest first."""
-        return await self._reader.read(audit.newest, limit)
+    async def open_questions(self, limit: int = 100) -> list[Question]:
+        """Return what nobody has decided yet, newest first."""
+        return await self._reader.read(questions.open_now, limit)
+
+    async def questions(self, limit: int = 100) -> list[Question]:
+        """Return the questions about missed runs that nobody has answered yet, oldest first."""
+        return await self._reader.read(questions.undecided, limit)
+
+    async def mutes(self) -> list[Mute]:
+        """Return all mutes, those that are over but not yet told of as well, by pipeline."""
+        return await self._reader.read(troubles.muted)
+
+    async def audit(self, limit: int = 50, before_id: int | None = None) -> Sequence[AuditEntry]:
+        """Return what was asked for last, newest first; or what was before the entry `before_id`."""
+        return await self._reader.read(audit.newest, limit, before_id)
+
+    async def request(self, request_id: str) -> AuditEntry | None:
+        """Return what took effect when a request came first; None where it is new."""
+        return await self._reader.read(audit.of_request, request_id)

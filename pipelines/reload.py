@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from pipelines import changes, loading, plugin_modules, watching
 from pipelines.catalog import Catalog
@@ -24,6 +28,10 @@ logger = logging.getLogger(__name__)
 
 AGAIN_S = 5.0
 """So soon, in seconds, a change is put in force again that the store refused."""
+LONG_S = 30.0
+"""After so long, in seconds, it is told that the files are still being read."""
+
+T = TypeVar("T")
 
 Apply = Callable[[Loaded, bool], Awaitable[None]]
 """Puts a set in force, the first argument; the second says whether plugins have changed."""
@@ -85,13 +93,27 @@ class Reload:
         unloaded = plugin_modules.unload(self._settings.plugins_folder) if plugins else {}
         try:
             known = None if plugins else before
-            loaded = await asyncio.to_thread(loading.read, self._settings, self._env, known)
+            loaded = await self._patiently(partial(loading.read, self._settings, self._env, known))
             await self._apply(loaded, plugins)
         except PipecallError:
             if plugins:
                 plugin_modules.put_back(self._settings.plugins_folder, unloaded)
             raise
         return changes.between(before, loaded, at=self._clock(), plugins=plugins)
+
+    async def _patiently(self, read: Callable[[], Loaded]) -> Loaded:
+        """Read the files beside the event loop, however long it takes, and tell when it takes long."""
+        reading = asyncio.wrap_future(_apart(read))
+        await asyncio.wait((reading,), timeout=LONG_S)
+        if not reading.done():
+            self._tell(
+                PipecallError(
+                    f"reading the files goes on for {LONG_S:g} s by now, perhaps because a plugin waits for something "
+                    "as it is imported; let it do so in a stage, and restart the service if this does not end: no "
+                    "other change is taken up before"
+                )
+            )
+        return await reading
 
     def _tell(self, what: Change | PipecallError) -> None:
         if isinstance(what, Change):
@@ -141,6 +163,22 @@ class Reload:
 
     async def _fingerprint(self) -> Mapping[Path, str]:
         return await asyncio.to_thread(watching.fingerprint, self._files(), self._settings.plugins_folder)
+
+
+def _apart(work: Callable[[], T]) -> Future[T]:
+    """Begin work in a thread of its own, which does not keep the process from ending."""
+    result: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            made = work()
+        except BaseException as error:  # noqa: BLE001 - the thread's outermost frame
+            result.set_exception(error)
+        else:
+            result.set_result(made)
+
+    threading.Thread(target=run, name="reload", daemon=True).start()
+    return result
 
 
 def _plugins(seen: Mapping[Path, str]) -> Mapping[Path, str]:

@@ -22,6 +22,9 @@ from pipelines.pipeline import check_json
 from pipelines.schedule import Schedule, read_schedules
 from pipelines.verbs import Verbs
 
+MOST = 2**63
+"""No number in the store is so large."""
+
 
 class PipelineScheduler(JobMaking):
     """A scheduler for callables and pipelines, in a thread of its own. Its methods may be called from any thread.
@@ -42,8 +45,8 @@ class PipelineScheduler(JobMaking):
             BadParameter: it does not take these values.
             InvalidTransition: the scheduler is not started.
         """
+        check_json(f"the context of the run of '{name}'", context or {})
         given = dict(context or {})
-        check_json(f"the context of the run of '{name}'", given)
         with self._lock:
             self._retime(self._inventory.take_registered())
         return self._call(lambda engine, verbs: self._run(name, given, engine, verbs))
@@ -68,6 +71,8 @@ class PipelineScheduler(JobMaking):
             InvalidTransition: the scheduler is not started, or stopped meanwhile.
         """
 
+        check_run(run_id)
+
         async def ended(engine: Engine, _: Verbs) -> Run:
             async with asyncio.timeout(timeout):
                 return await engine.wait(run_id)
@@ -87,6 +92,7 @@ class PipelineScheduler(JobMaking):
             UnknownName: there is no such run.
             InvalidTransition: it is over already, or the scheduler is not started.
         """
+        check_run(run_id)
         return self._call(lambda _, verbs: verbs.cancel(self._asked, run_id))
 
     # ------------------------------------------------------------ jobs
@@ -123,9 +129,9 @@ class PipelineScheduler(JobMaking):
             InvalidTransition: it is disabled just so already, or the scheduler is not started.
             ValueError: `until` has no time zone.
         """
-        if until is not None and until.tzinfo is None:
+        if until is not None and (not isinstance(until, datetime) or until.tzinfo is None):
             raise ValueError(
-                f"until: {until!r} has no time zone; write datetime.now(UTC) + timedelta(hours=1), or such"
+                f"until: {until!r} is no datetime with a time zone; write datetime.now(UTC) + timedelta(hours=1), or such"
             )
         at = until.astimezone(UTC) if until is not None else None
         self._call(lambda _, verbs: verbs.pause(self._asked, name, until=at, reason=reason))
@@ -186,7 +192,10 @@ class PipelineScheduler(JobMaking):
 
         Raises:
             UnknownName: nothing goes by this name, and nothing that did ever ran.
+            ValueError: `limit` is no number of runs.
         """
+        if not 0 <= limit < MOST:
+            raise ValueError(f"limit: found {limit}; expected a whole number from 0 to {MOST - 1:,}")
 
         async def told(engine: Engine, _: Verbs) -> list[Run]:
             pipelines, jobs = engine.catalog.pipelines, engine.jobs.rows
@@ -207,3 +216,13 @@ class PipelineScheduler(JobMaking):
             InvalidTransition: it is not started.
         """
         return self._call(lambda engine, _: engine.health())
+
+
+def check_run(run_id: object) -> None:
+    """Let the number of a run pass.
+
+    Raises:
+        UnknownName: it can be none's.
+    """
+    if not isinstance(run_id, int) or not 0 < run_id < MOST:
+        raise UnknownName("run", str(run_id), None)

@@ -20,6 +20,8 @@ from pipelines.store.writer import Reader, Writer
 
 EVERY_S = 10.0
 """So often, in seconds, a service says that it is there."""
+LOOK_S = 0.25
+"""So soon, in seconds, it says so as well where its address or the pipelines file in force is another than it said."""
 NAME = "service"
 """The note's name."""
 
@@ -78,4 +80,13 @@ async def beat(engine: Here) -> None:
             "reload_problem": engine.reload.problem,
         }
         engine.writer.post(notes.put, Note(NAME, {**mine, **told}, engine.clock()))
-        await asyncio.sleep(EVERY_S)
+        await _another(lambda: (engine.web_address, engine.reload.problem))
+
+
+async def _another(seen: Callable[[], object]) -> None:
+    """Return when it is time to speak again, or sooner, when what is `seen` is not what it was."""
+    before = seen()
+    for _ in range(round(EVERY_S / LOOK_S)):
+        await asyncio.sleep(LOOK_S)
+        if seen() != before:
+            return

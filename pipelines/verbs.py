@@ -64,8 +64,9 @@ class Verbs:
         return self.policy.within(actor, verb, pipelines)
 
     async def deny(self, asked: Asked, verb: Verb, target: str | None, missing: str) -> None:
-        """Record that a request was denied, for a reason that the policy does not know of."""
-        entry = self._entry(asked, verb, target, allowed=False, missing=missing)
+        """Record that a request was denied, for a reason that the policy does not know of; it may come once more."""
+        again = dataclasses.replace(asked, request_id=None)
+        entry = self._entry(again, verb, target, allowed=False, missing=missing)
         await self._scheduler.writer.call(audit.record, entry)
 
     # ------------------------------------------------------------ runs

@@ -93,8 +93,8 @@ def wish(job_id: str, pipeline: str, time: Mapping[str, Any], options: ScheduleO
         BadSchedule: its name, its time or its zone cannot be used.
         PipecallError: the context is no JSON.
     """
+    check_json(f"the context of job '{job_id}'", options.get("context") or {})
     context = dict(options.get("context") or {})
-    check_json(f"the context of job '{job_id}'", context)
     try:
         NAME.read(job_id)
     except ValueError as error:

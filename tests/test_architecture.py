@@ -26,6 +26,7 @@ ORDER = [
     "triggers",
     "yaml_values",
     "yaml_text",
+    "yaml_blocks",
     "json_text",
     "variables",
     "keywords",

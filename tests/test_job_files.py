@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -17,7 +19,7 @@ from pipelines.errors import ConfigError
 from pipelines.file_schema import jobs_schema
 from pipelines.loader import Loaded
 from tests.loading import temporary_folder
-from tests.project import ROOT
+from tests.project import DEADLINE_S, ROOT
 from tests.test_docs import blocks
 
 PIPELINES = """
@@ -236,6 +238,7 @@ def test_wrong_keys(folder, more, path, message):
         ("cron", {"hous": 1}, ".hous", "unknown key 'hous'; did you mean 'hour'?"),
         ("cron", {"hour": 1, "start_date": "soon"}, ".start_date", "'soon' cannot be read as a date or time"),
         ("interval", {}, "", "the interval sums up to 0:00:00; expected from 1 second to ten years"),
+        ("interval", {"week": 1}, ".week", "unknown key 'week'; did you mean 'weeks'?"),
         ("interval", {"minutes": 1.5}, ".minutes", "found 1.5 (a number); expected a whole number"),
         (
             "interval",
@@ -268,6 +271,7 @@ def test_wrong_times(folder, kind, config, path, message):
             2,
             "NaN is not a number that JSON has; write a finite one, or null (column 13)",
         ),
+        ('{"NaN": -InfinityNaN}', 1, "-Infinity is not a number that JSON has; write a finite one, or null (column 9)"),
         ("{\"jobs\": [\n{'job_id': 1}]}", 2, "a single quotation mark; texts stand in double ones (column 2)"),
         ('{"jobs": [{"enabled": True}]}', 1, "'True'; write true (column 23)"),
         ('{"jobs": [{"job_id": "a"\n "type": "cron"}]}', 2, "a comma is missing before this (column 2)"),
@@ -411,8 +415,22 @@ def test_the_program(project):
     assert ([(0,)], ("nightly", "retired")) == (project.query("select count(*) from runs"), stored(project)[0])
     wrong = project.run("main_scheduler.py", "--schedule-confg", "x.json")
     assert (2, True) == (wrong.returncode, "expected nothing, or --schedule-config FILE" in wrong.stderr)
-    missing = project.run("main_scheduler.py", "--schedule-config", "x.json")
-    assert (2, "x.json: there is no such file; did you mean 'jobs.json'?\n") == (missing.returncode, missing.stderr)
+
+
+def test_the_terminal(project):
+    """`pipecall start` takes the file as well; one that is not there ends it, with the nearest name."""
+    project.write("pipelines: {}")
+    (project.folder / "jobs.json").write_text('{"jobs": []}')
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines", "start", "--schedule-config", "x.json"],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert (2, "x.json: there is no such file; did you mean 'jobs.json'?\n") == (done.returncode, done.stderr)
 
 
 def stored(project):

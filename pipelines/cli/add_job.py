@@ -93,7 +93,9 @@ async def _add(
     async with frame.attached() as desk:
         engine = desk.engine
         zone, now = timezone or engine.catalog.options.timezone, engine.clock()
+        late("pipelines.triggers:check_zone")(zone)
         spec = late("pipelines.cli.job_time:spec")(*time, zone=zone, now=now)
+        late("pipelines.cli.job_time:check_to_come")(spec, zone=zone, now=now)
         there = [each.trigger for each in engine.jobs.entries.values() if each.pipeline == pipeline]
         row = await desk.verbs.schedule(desk.asked(), pipeline, spec, timezone=zone, params=params, name=name)
         trigger = engine.jobs.entries[row.id].trigger

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.errors import PipecallError
+from pipelines.errors import PipecallError, UnknownName
 from pipelines.settings import Settings, read_settings
 
 _SQLITE = "sqlite:///"
@@ -34,6 +34,17 @@ def pipelines(incomplete: str) -> list[str]:
 def jobs(incomplete: str) -> list[str]:
     """Return the jobs in the store whose ids begin so; none where the store is on a server."""
     return _begun(_asked(JOBS), incomplete)
+
+
+def check_job(name: str) -> None:
+    """Let the name of a job pass; where the store is on a server, any does.
+
+    Raises:
+        UnknownName: there is no such job.
+    """
+    known = [str(each) for each in _asked(JOBS)]
+    if known and name not in known:
+        raise UnknownName("job", name, known)
 
 
 def runs(incomplete: str) -> list[str]:

@@ -69,7 +69,7 @@ class Follower:
     async def _new_lines(self, run_id: int) -> tuple[LogLine, ...]:
         found: list[LogLine] = []
         while True:
-            numbered = await self.reads.log_after(run_id, self.seen.get(run_id, 0), LINES)
+            numbered = await self.reads.lines(run_id, LINES, self.seen.get(run_id, 0))
             found += [line for _, line in numbered]
             if numbered:
                 self.seen[run_id] = numbered[-1][0]

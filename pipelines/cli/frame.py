@@ -57,13 +57,13 @@ def caller() -> Actor:
     return Actor(id=f"terminal:{name}", name=name, level=Role.ADMIN)
 
 
-def settings() -> Settings:
-    """Read the settings.
+def settings(**given: Any) -> Settings:
+    """Read the settings; `given` wins over environment and `.env`.
 
     Raises:
         ConfigError: one is wrong.
     """
-    return read_settings()
+    return read_settings(**given)
 
 
 def catalog(chosen: Settings) -> Catalog:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli import completing, frame, printing, records, words
+from pipelines.cli.numbers import RunNumber
 from pipelines.errors import UnknownName
 from pipelines.model import Run, RunState
 
@@ -17,7 +18,10 @@ Pipeline = Annotated[
 State = Annotated[RunState | None, typer.Option("--state", "-s", help="Only runs in this state.")]
 Job = Annotated[str | None, typer.Option("--job", help="Only runs of this job.", autocompletion=completing.jobs)]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")]
-Before = Annotated[int | None, typer.Option("--before", help="Only runs with a lower number than this.")]
+Before = Annotated[
+    RunNumber | None,
+    typer.Option("--before", metavar="RUN", parser=RunNumber.read, help="Only runs with a lower number than this."),
+]
 
 
 def history(
@@ -29,7 +33,7 @@ def history(
     as_json: frame.Json = False,
 ) -> None:
     """List runs, newest first: what asked for them, when, how long, how they ended, and why."""
-    runs = frame.run_async(_runs(pipeline, state=state, job=job, limit=limit, before=before))
+    runs = frame.run_async(_runs(pipeline, state=state, job=job, limit=limit, before=before and before.value))
     if as_json:
         printing.document([records.run(run) for run in runs])
         return
@@ -46,6 +50,8 @@ async def _runs(
             known = {each.pipeline for each in await reads.stats()} | set(completing.pipelines(""))
             if pipeline not in known:
                 raise UnknownName("pipeline", pipeline, known)
+        if not runs and job is not None:
+            completing.check_job(job)
     return runs
 
 

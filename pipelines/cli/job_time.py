@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pipelines.cli.moments import after
 from pipelines.errors import BadSchedule
@@ -28,6 +31,19 @@ def spec(option: str, value: Any, *, zone: str, now: datetime) -> dict[str, Any]
         case "--every":
             return {"interval": _interval(value, zone, now)}
     return {"interval": dict(value)}
+
+
+def check_to_come(meant: Mapping[str, Any], *, zone: str, now: datetime) -> None:
+    """Let a schedule pass that is due at least once from now on; one that cannot be read is told of elsewhere.
+
+    Raises:
+        BadSchedule: its one moment is past.
+    """
+    at = now
+    with suppress(ValueError):
+        at = datetime.fromisoformat(str(meant.get("at")))
+    if (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))) < now:
+        raise BadSchedule(f"--at: {at} is past; write a moment to come")
 
 
 def _interval(text: str, zone: str, now: datetime) -> dict[str, int]:

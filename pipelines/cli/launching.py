@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -36,16 +37,17 @@ def refuse_second(chosen: Settings) -> None:
         raise InvalidTransition(f"a service runs on this store already: {who(held)}{since}; 'pipecall stop' stops it")
 
 
-def here() -> int:
-    """Run the service in this process until it is told to stop; return its exit code."""
-    return service.main(partial(service.serve_or_run_once, faces=faces.shipped()))
+def here(arguments: Sequence[str] = ()) -> int:
+    """Run the service in this process until it is told to stop; return its exit code. For `arguments` see its main."""
+    return service.main(partial(service.serve_or_run_once, faces=faces.shipped()), arguments)
 
 
-def detached(chosen: Settings, timeout_s: float) -> int:
-    """Start the service as a process of its own, and wait up to `timeout_s` seconds until it is ready.
+def detached(chosen: Settings, timeout_s: float, arguments: Sequence[str] = ()) -> int:
+    """Start the service, with `arguments`, as a process of its own; wait up to `timeout_s` seconds until it is ready.
 
     Raises:
         ConfigError: the pipelines file is wrong; nothing was started.
+        InvalidTransition: another one was started in the same moment.
         PipecallError: it ended as it started, or is not ready in time; the text says where its log is.
     """
     frame.catalog(chosen)
@@ -53,17 +55,21 @@ def detached(chosen: Settings, timeout_s: float) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as log:
         began = log.tell()
-        process = _spawned(log)
+        process = _spawned(log, arguments)
     said = _ready(chosen, process, path, until=time.monotonic() + timeout_s, began=began)
     web = f", {said.said.web}" if said.said and said.said.web else ""
     printing.line(f"the service runs: pid {process.pid}{web}; its log is {path}")
     return codes.OK
 
 
-def _spawned(log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _spawned(log: IO[bytes], arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start the program in a session of its own, so that closing the terminal does not reach it."""
     return subprocess.Popen(  # noqa: S603 - our own program, with a fixed command line
-        _command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        [*_command(), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
 
 
@@ -77,6 +83,7 @@ def _ready(chosen: Settings, process: subprocess.Popen[bytes], log: Path, *, unt
     while True:
         code = process.poll()
         if code is not None:
+            refuse_second(chosen)  # another one was quicker
             raise PipecallError(f"the service ended as it started, with exit code {code}; {_last(log, began)}")
         found = asyncio.run(standing(chosen))
         if found.said is not None and found.said.pid == process.pid:

@@ -11,14 +11,15 @@ from pipelines.cli.late import late
 from pipelines.cli.numbers import RunNumber
 from pipelines.model import LogLine
 
+ALL = 100_000
+"""More lines than are kept of a run."""
+
 Number = Annotated[
     RunNumber,
     typer.Argument(metavar="RUN", parser=RunNumber.read, help="The run's number.", autocompletion=completing.runs),
 ]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over.")]
-Tail = Annotated[int | None, typer.Option("--tail", "-n", min=1, help="Only so many of the newest lines.")]
-
-ALL = 100_000
+Tail = Annotated[int | None, typer.Option("--tail", "-n", min=1, max=ALL, help="Only so many of the newest lines.")]
 
 
 def logs(run: Number, follow: Follow = False, tail: Tail = None, as_json: frame.Json = False) -> int:

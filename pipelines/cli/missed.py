@@ -28,4 +28,7 @@ def missed(job: Job = None, limit: Limit = 20, as_json: frame.Json = False) -> N
 
 async def _found(job: str | None, limit: int) -> list[tuple[Occurrence, str]]:
     async with frame.reading() as reads:
-        return await reads.ledger(job, limit)
+        found = await reads.ledger(job, limit)
+        if not found and job is not None:
+            completing.check_job(job)
+    return found

@@ -88,12 +88,17 @@ def _text(cell: Cell) -> Text:
 
 def document(value: Any) -> None:
     """Print a value as one indented JSON document; instants become ISO 8601 in UTC, durations seconds."""
-    print(json.dumps(plain(value), indent=2, ensure_ascii=False))  # noqa: T201 - as above
+    print(json.dumps(plain(value), indent=2, ensure_ascii=_few_letters()))  # noqa: T201 - as above
 
 
 def json_line(value: Any) -> None:
     """Print a value as JSON on one line, at once."""
-    print(json.dumps(plain(value), ensure_ascii=False), flush=True)  # noqa: T201 - as above
+    print(json.dumps(plain(value), ensure_ascii=_few_letters()), flush=True)  # noqa: T201 - as above
+
+
+def _few_letters() -> bool:
+    """Say whether the output takes other letters than Unicode's, so that JSON must do with escapes."""
+    return not (sys.stdout.encoding or "utf-8").lower().startswith("utf")
 
 
 def plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ Commands are imported when they are run or completed; help and the list of comma
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -26,6 +27,10 @@ PROGRAM = "pipecall"
 DESCRIPTION = "Run pipelines from the terminal, with a service or without one."
 
 
+class NobodyReadsError(Exception):
+    """Whoever read the output has gone; typer would make exit code 1 of it."""
+
+
 class LazyGroup(TyperGroup):
     """The commands of the table: shown from it, and imported once one of them is to run."""
 
@@ -41,6 +46,13 @@ class LazyGroup(TyperGroup):
         """Find the command that is to run or to complete words, and import it."""
         name, shown, rest = super().resolve_command(ctx, args)
         return name, shown and made(shown.name or "", COMMANDS[shown.name or ""]), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise NobodyReadsError from error
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Show the commands by groups, for a reader that is no terminal."""
@@ -102,6 +114,7 @@ def _markup() -> Any:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name (None: those of the process) and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _make_writable()
     try:
         came = program().main(args=given, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
@@ -111,11 +124,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         came = codes.INTERRUPTED
     except (PipecallError, TyperException) as error:
         came = _told(error)
-    except BrokenPipeError:
+    except (BrokenPipeError, NobodyReadsError):
         came = _nobody_reads()
     except Exception as error:  # noqa: BLE001 - the outermost frame
         came = _unexpected(error, debug="--debug" in given)
     return came if isinstance(came, int) and not isinstance(came, bool) else codes.OK
+
+
+def _make_writable() -> None:
+    """See to it that output that was closed is not mixed up with the next file, and that every text can be written."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            taken = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: its own, else none was closed
+            setattr(sys, name, open(taken, "r" if number == 0 else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _told(error: PipecallError | TyperException) -> int:

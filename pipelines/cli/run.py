@@ -38,6 +38,8 @@ def run(
     """
     params = given.params(param)
     if inline or dry_run or show or limit is not None:
+        if as_json:
+            raise typer.BadParameter("a run in this process is told in text only", param_hint="--json")
         code: int = late("pipelines.cli.inline_run:run_inline")(
             names, params=params, limit=limit, show=show, dry_run=dry_run
         )

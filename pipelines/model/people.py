@@ -69,7 +69,8 @@ class Asked:
 class AuditEntry:
     """What somebody asked for, and whether it was allowed; `missing` says what a denied request lacked.
 
-    `target` is the pipeline, schedule or run it was about, `detail` the request's own values with secrets hidden.
+    `target` is the pipeline, schedule or run it was about, `detail` the request's own values with secrets hidden. `id`
+    counts from 1 in the order of asking (0: not stored yet).
     """
 
     asked: Asked
@@ -80,3 +81,4 @@ class AuditEntry:
     missing: str | None = None
     detail: Mapping[str, JSON] = field(default_factory=dict)
     run_id: int | None = None
+    id: int = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -51,6 +51,13 @@ class ScheduleRow:
     def ended(self) -> bool:
         """True for an active one whose end has passed, as far as its next run is filled in."""
         return self.state is ScheduleState.ACTIVE and self.next_due_at is None and "end" in self.spec
+
+    def resumed(self, at: datetime) -> ScheduleRow:
+        """Return it active again from an instant (UTC) on."""
+        due_at = max(at, self.last_due_at or at)
+        return replace(
+            self, state=ScheduleState.ACTIVE, paused_until=None, pause_reason=None, removed_at=None, last_due_at=due_at
+        )
 
 
 class Overlap(StrEnum):

@@ -20,6 +20,7 @@ _CLAIM: dict[str, Any] = {
 }
 _BEFORE = select(audit.c.run_id).where(audit.c.request_id == bindparam("of"))
 _SET_RUN = update(audit).where(audit.c.id == bindparam("of")).values(run_id=bindparam("made"))
+_REQUEST = select(audit).where(audit.c.request_id == bindparam("of"))
 _NEWEST = select(audit).order_by(audit.c.id.desc()).limit(bindparam("at_most"))
 
 
@@ -51,9 +52,16 @@ def record(conn: Connection, entries: Sequence[AuditEntry]) -> list[None]:
     return [None] * len(entries)
 
 
-def newest(conn: Connection, limit: int = 50) -> list[AuditEntry]:
-    """Return the newest entries, newest first."""
-    return [_to_entry(row) for row in conn.execute(_NEWEST, {"at_most": limit})]
+def newest(conn: Connection, limit: int = 50, before_id: int | None = None) -> list[AuditEntry]:
+    """Return the newest entries, newest first; only those before an entry where it is given."""
+    found = _NEWEST if before_id is None else _NEWEST.where(audit.c.id < before_id)
+    return [_to_entry(row) for row in conn.execute(found, {"at_most": limit})]
+
+
+def of_request(conn: Connection, request_id: str) -> AuditEntry | None:
+    """Return the entry of a request that took effect, or None."""
+    row = conn.execute(_REQUEST, {"of": request_id}).one_or_none()
+    return _to_entry(row) if row is not None else None
 
 
 def _make(conn: Connection, change: Audited) -> Any:
@@ -98,4 +106,5 @@ def _to_entry(row: AnyRow) -> AuditEntry:
         missing=row.missing,
         detail=row.detail,
         run_id=row.run_id,
+        id=row.id,
     )

@@ -26,10 +26,13 @@ _REMEDY = "stop that service first, or give this one its own SCHEDULER_DB_URL"
 ASKED_S = 0.3
 """So long, in seconds, a lock is waited for: somebody who only asks who holds it has it for a moment."""
 _SERVICE_LOCK = 7_306_003
+_NAME = "pipecall"
+_SAY_WHO = text("SELECT set_config('application_name', :name, false)")
 _TRY_LOCK = text("SELECT pg_try_advisory_lock(:ours, hashtext(current_schema()))")
 _LOCK_HOLDER = text(
     """
-    SELECT coalesce(host(activity.client_addr), 'this machine') AS client, activity.backend_start AS since
+    SELECT coalesce(host(activity.client_addr), 'this machine') AS client, activity.backend_start AS since,
+           activity.application_name AS name
     FROM pg_locks JOIN pg_stat_activity AS activity USING (pid)
     WHERE locktype = 'advisory' AND classid = :ours AND objid = hashtext(current_schema())::bit(32)::bigint AND granted
       AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -97,7 +100,7 @@ def holder(url: str) -> Holder | None:
             raise cannot_open(parsed, error) from error
         finally:
             engine.dispose()
-        return Holder(host=held.client, since=held.since.isoformat()) if held else None
+        return _of_session(held.name, held.client, held.since.isoformat()) if held else None
     path = sqlite_file(parsed).resolve()
     if not path.exists():
         return None
@@ -110,6 +113,14 @@ def holder(url: str) -> Holder | None:
         return None
     lock.release()
     return None
+
+
+def _of_session(name: str, client: str, since: str) -> Holder:
+    """Return who has a session of the server: what it said of itself as its name, else what the server knows."""
+    match name.split(" "):
+        case [program, pid, host] if program == _NAME and pid.isdecimal():
+            return Holder(int(pid), host, since)
+    return Holder(host=client, since=since)
 
 
 def _holder(file: Path) -> Holder:
@@ -135,6 +146,7 @@ def _locked_session(engine: Engine) -> Connection:
     try:
         conn = engine.connect()
         key = {"ours": _SERVICE_LOCK}
+        conn.execute(_SAY_WHO, {"name": f"{_NAME} {os.getpid()} {socket.gethostname()}"})
         if conn.execute(_TRY_LOCK, key).scalar_one():
             conn.commit()
             return conn

@@ -83,6 +83,7 @@ _CHANGED = (
     update(incidents).where(OPEN_ONES, incidents.c.pipeline == bindparam("of")).values(version=incidents.c.version + 1)
 )
 _LIFT = update(mutes).where(mutes.c.pipeline == bindparam("of")).values(until=bindparam("now"))
+_NEWEST_OPEN = select(incidents).where(OPEN_ONES).order_by(incidents.c.id.desc()).limit(bindparam("at_most"))
 _GET = select(incidents).where(incidents.c.id == bindparam("of"))
 _ACKNOWLEDGE = (
     update(incidents)
@@ -283,6 +284,11 @@ def get(conn: Connection, incident_id: int) -> Incident | None:
     """Return an incident, or None."""
     row = conn.execute(_GET, {"of": incident_id}).one_or_none()
     return to_incident(row) if row is not None else None
+
+
+def open_now(conn: Connection, limit: int) -> list[Incident]:
+    """Return the incidents that are open, newest first."""
+    return [to_incident(row) for row in conn.execute(_NEWEST_OPEN, {"at_most": limit})]
 
 
 def to_incident(row: AnyRow) -> Incident:
