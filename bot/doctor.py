@@ -9,7 +9,6 @@ from __future__ import annotations
 import stat
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import discord
@@ -19,33 +18,11 @@ from bot.permissions import NEEDED, missing, permissions_in
 from bot.rest import Rest
 from bot.safe_text import plain
 from bot.written_to import Place, places
-from pipelines import Catalog, ConfigError, DeliveryFault, Forbidden, Gone, Settings, Unauthorised
+from pipelines import Catalog, ConfigError, DeliveryFault, Finding, Forbidden, Gone, Level, Settings, Unauthorised
 
 PORTAL = "https://discord.com/developers/applications"
 THREADS = (10, 11, 12)
 PRIVILEGED = ("gateway_presence", "gateway_guild_members", "gateway_message_content")
-
-
-class Level(StrEnum):
-    """How bad a finding is, by the sign that stands before it."""
-
-    GOOD = "✓"
-    DOUBTFUL = "!"
-    WRONG = "✗"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that was looked at, with the `remedy` where it is not as it should be."""
-
-    level: Level
-    what: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        """The sign and what was found, the remedy on lines of its own."""
-        remedy = "".join(f"\n    {line}" for line in self.remedy.splitlines())
-        return f"{self.level} {self.what}{remedy}"
 
 
 @dataclass(slots=True)

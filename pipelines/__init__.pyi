@@ -81,6 +81,8 @@ from .errors import (
     UnknownName as UnknownName,
 )
 from .face_definition import AlertKind as AlertKind
+from .finding import Finding as Finding
+from .finding import Level as Level
 from .health import Health as Health
 from .health import Status as Status
 from .loading import load_catalog as load_catalog

@@ -19,7 +19,8 @@ from typing import Any, Self, TypeVar
 
 from pipelines.engine import Engine
 from pipelines.errors import InvalidTransition
-from pipelines.hosting import Faces, Host, Work
+from pipelines.faces import Faces
+from pipelines.hosting import Host, Work
 from pipelines.inventory import Inventory
 from pipelines.log import set_up_logging
 from pipelines.model import Actor, Asked, Role, ScheduleRow

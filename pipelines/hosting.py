@@ -11,15 +11,15 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import AsyncExitStack, suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from pipelines.catalog import Catalog
-from pipelines.channels import Channel
 from pipelines.engine import Engine
 from pipelines.errors import InvalidTransition
+from pipelines.faces import Faces
 from pipelines.model import StartedBy
 from pipelines.registry import Registry
 from pipelines.settings import Settings
@@ -32,34 +32,6 @@ FLUSH_S = 5.0
 
 T = TypeVar("T")
 
-
-class Face(Protocol):
-    """A way in beside Python, such as a chat or the web; see `service.Face`."""
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-
-    def channels(self) -> Mapping[str, Channel]:
-        """Return the channels it can deliver through."""
-
-    def absent(self) -> Mapping[str, str]:
-        """Return the channels it could have, with the reason why there are none."""
-
-    def state(self) -> str:
-        """Say in words where it stands."""
-
-    async def start(self, engine: Engine, /) -> None:
-        """Begin to serve people."""
-
-    async def leave(self) -> None:
-        """Take no more requests."""
-
-    async def stop(self) -> None:
-        """Let go of everything."""
-
-
-Faces = Sequence[Callable[[Settings, Mapping[str, str]], Face]]
 Work = Callable[[Engine, Verbs], Coroutine[Any, Any, T]]
 """Something to be done with the engine, on its loop."""
 

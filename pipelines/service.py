@@ -12,17 +12,17 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Protocol
+from typing import Any
 
 from rich.text import Text
 
 from pipelines import systemd, terminal
 from pipelines.catalog import Catalog
-from pipelines.channels import Channel
 from pipelines.engine import Engine
 from pipelines.errors import ConfigError, InvalidTransition, PipecallError, Problem, UnknownName
+from pipelines.faces import Face, Faces
 from pipelines.loading import load_catalog
 from pipelines.log import set_up_logging
 from pipelines.model import Run, utcnow
@@ -47,35 +47,6 @@ FLUSH_ONCE_S = 30.0
 """So long, in seconds, a program that runs pipelines once may take to deliver what they said."""
 FLUSH_STOP_S = 5.0
 """So long, in seconds, a service that stops may take to deliver what it still has."""
-
-
-class Face(Protocol):
-    """A way in beside the pipelines file, such as a chat: what it delivers messages through, and its own life."""
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-
-    def channels(self) -> Mapping[str, Channel]:
-        """Return the channels it can deliver through, by the first part of their targets."""
-
-    def absent(self) -> Mapping[str, str]:
-        """Return the channels it could have, by name, with the reason why there are none."""
-
-    def state(self) -> str:
-        """Say in words where it stands; the first is one of off, connecting, ready, waiting, disabled."""
-
-    async def start(self, scheduler: Engine) -> None:
-        """Begin to serve people. It must neither block nor raise for what is out of reach."""
-
-    async def leave(self) -> None:
-        """Take no more requests, and let those under way finish; what still runs may be followed to its end."""
-
-    async def stop(self) -> None:
-        """Let go of everything."""
-
-
-Faces = Sequence[Callable[[Settings, Mapping[str, str]], Face]]
 
 
 def main(act: Callable[[Settings, Catalog], Coroutine[Any, Any, int]], arguments: Sequence[str] = ()) -> int:

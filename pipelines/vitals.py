@@ -25,7 +25,7 @@ ALIVE_NOTE = "service.alive"
 
 
 class Vitals:
-    """Reads the health of one service. `faces`, by name, are asked where they stand; see `service.Face.state`."""
+    """Reads the health of one service. `faces`, by name, are asked where they stand; see `faces.Face.state`."""
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ DOOR = BOT / "door.py"
 ORDER = [
     "errors",
     "wording",
+    "finding",
     "model",
     "settings",
     "log",
@@ -107,6 +108,7 @@ ORDER = [
     "elsewhere",
     "engine",
     "verbs",
+    "faces",
     "schedule",
     "wishes",
     "inventory",
@@ -114,7 +116,6 @@ ORDER = [
     "hosted",
     "job_making",
     "scheduler",
-    "faces",
     "terminal",
     "service",
     "cli",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pipelines.cli import codes, frame, printing
-from pipelines.cli.finding import Level
 from pipelines.cli.late import late
+from pipelines.finding import Level
 
 
 def doctor(as_json: frame.Json = False) -> int:

@@ -10,8 +10,8 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 from pipelines.cli import findings, frame
-from pipelines.cli.finding import Finding, Level, good, wrong
 from pipelines.errors import ConfigError
+from pipelines.finding import Finding, Level, good, wrong
 from pipelines.model import utcnow
 from pipelines.settings import Settings
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipelines.cli.finding import Finding, Level, good, wrong
 from pipelines.cli.problems import look
 from pipelines.errors import BadSchedule, PipecallError
+from pipelines.finding import Finding, Level, good, wrong
 from pipelines.settings import Settings, env_file_faults, misspelt_settings
 from pipelines.store import database, holding, versions
 from pipelines.store.peek import peek

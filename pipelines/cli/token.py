@@ -6,17 +6,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.cli import frame, printing, words
-from pipelines.errors import InvalidTransition
+from pipelines.cli.late import late
 from pipelines.fields import seconds_of
 from pipelines.model import Role
-from pipelines.store.opening import opened
-from pipelines.store.tokens import Token
-from pipelines.tokens import Tokens
+
+if TYPE_CHECKING:
+    from pipelines.store.tokens import Token
+    from pipelines.tokens import Tokens
 
 
 class Level(StrEnum):
@@ -81,14 +82,17 @@ def revoke(name: Name) -> None:
 def _lasting(text: str) -> timedelta:
     seconds = seconds_of(text)
     if not seconds or not 0 < seconds <= 3650 * 86_400:
-        raise InvalidTransition(f"--expires: found '{text}', expected a time such as 12h or 90d, at most ten years")
+        raise typer.BadParameter(
+            f"found '{text}', expected a time such as 12h or 90d, at most ten years", param_hint="--expires"
+        )
     return timedelta(seconds=seconds)
 
 
 @asynccontextmanager
 async def _tokens() -> AsyncIterator[Tokens]:
-    async with opened(frame.settings().scheduler_db_url, shared=True) as (writer, reader):
-        yield Tokens(writer, reader)
+    url = frame.settings().scheduler_db_url
+    async with late("pipelines.store.opening:opened")(url, shared=True) as (writer, reader):
+        yield late("pipelines.tokens:Tokens")(writer, reader)
 
 
 async def _create(name: str, level: Role, lasts: timedelta | None) -> str:

@@ -1,4 +1,4 @@
-"""One thing that `doctor` looked at: how it is, and what to do where it is not as it should be."""
+"""One thing that a `doctor` looked at: how it is, and what to do where it is not as it should be."""
 
 from __future__ import annotations
 
