@@ -57,7 +57,7 @@ def said() -> str:
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "main_scheduler.py")],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "WEB_PORT": "8080"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

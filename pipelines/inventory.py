@@ -40,7 +40,7 @@ class Inventory:
         self.catalog = self._catalog()
 
     def _catalog(self) -> Catalog:
-        return loading.read_catalog(self.settings, os.environ) if self.with_file else Catalog(_empty(self.settings))
+        return loading.read_catalog(self.settings, os.environ) if self.with_file else Catalog(no_file(self.settings))
 
     def renew(self) -> None:
         """Read the pipelines file anew, for another start. Raises ConfigError for what is wrong with it."""
@@ -90,7 +90,7 @@ class Inventory:
             raise UnknownName("pipeline", name, self.catalog.pipelines)
 
 
-def _empty(settings: Settings) -> Loaded:
+def no_file(settings: Settings) -> Loaded:
     """Return what stands for the pipelines file where there is none."""
     section = SchedulerSection.model_validate(settings.overrides)
     try:

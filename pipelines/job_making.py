@@ -13,8 +13,8 @@ from pipelines.hosted import Hosted
 from pipelines.pipeline import OPTIONS, Made, Pipeline, check_known, made_of
 from pipelines.schedule import Schedule, read_schedules
 from pipelines.verbs import Verbs
-from pipelines.wording import found
 from pipelines.wishes import JOB_OPTIONS, SCHEDULE_OPTIONS, JobOptions, ScheduleOptions, Wish, wish
+from pipelines.wording import found
 
 
 class JobMaking(Hosted):

@@ -44,8 +44,8 @@ class Loaded:
 
     `secrets` are the values that `${NAME}` stands for, `digest` is the SHA-256 of the file's text in hex.
     `timed` are the pipelines that a file of jobs times, jobs that are switched off among them, and `jobs_digest` is the
-    SHA-256 of its text (None: there is no such file). `parts`, `job_parts` and `blocks` are what another loading may take
-    over.
+    SHA-256 of its text (None: there is no such file). `parts`, `job_parts` and `blocks` are what another loading may
+    take over.
     """
 
     file: PipelinesFile

@@ -135,10 +135,6 @@ class Reads:
         """Return what nobody has decided yet, newest first."""
         return await self._reader.read(questions.open_now, limit)
 
-    async def questions(self, limit: int = 100) -> list[Question]:
-        """Return the questions about missed runs that nobody has answered yet, oldest first."""
-        return await self._reader.read(questions.undecided, limit)
-
     async def mutes(self) -> list[Mute]:
         """Return all mutes, those that are over but not yet told of as well, by pipeline."""
         return await self._reader.read(troubles.muted)

@@ -11,7 +11,8 @@ import importlib.util
 import keyword
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -51,9 +52,12 @@ class Registry:
         self._found: dict[str, _Stage] = {}
         self.own = OwnStages()
 
-    def forget(self) -> None:
-        """Look at every stage anew when it is asked for next, as the plugins have changed."""
+    def renew(self, paths: Iterable[str]) -> None:
+        """Look at every stage anew, as plugins may have changed: at those of `paths` now, at others when asked for."""
         self._found.clear()
+        for path in paths:
+            with suppress(PipecallError):  # told when a run needs it
+                self.resolve(path)
 
     def activate(self) -> None:
         """Put the plugins folder at the end of `sys.path`, where it can hide no other module; once is enough."""

@@ -172,8 +172,11 @@ def _apart(work: Callable[[], T]) -> Future[T]:
     def run() -> None:
         try:
             made = work()
-        except BaseException as error:  # noqa: BLE001 - the thread's outermost frame
+        except PipecallError as error:
             result.set_exception(error)
+        except BaseException as error:  # noqa: BLE001 - the thread's outermost frame; a plugin may raise anything
+            said = f"{type(error).__name__}: {error}".rstrip(": ")
+            result.set_exception(PipecallError(f"reading the files, which imports the plugins, ended with {said}"))
         else:
             result.set_result(made)
 

@@ -70,7 +70,6 @@ class PipelineScheduler(JobMaking):
             UnknownName: there is no such run.
             InvalidTransition: the scheduler is not started, or stopped meanwhile.
         """
-
         check_run(run_id)
 
         async def ended(engine: Engine, _: Verbs) -> Run:
@@ -131,7 +130,7 @@ class PipelineScheduler(JobMaking):
         """
         if until is not None and (not isinstance(until, datetime) or until.tzinfo is None):
             raise ValueError(
-                f"until: {until!r} is no datetime with a time zone; write datetime.now(UTC) + timedelta(hours=1), or such"
+                f"until: {until!r} is no datetime with a time zone; such as datetime.now(UTC) + timedelta(hours=1)"
             )
         at = until.astimezone(UTC) if until is not None else None
         self._call(lambda _, verbs: verbs.pause(self._asked, name, until=at, reason=reason))

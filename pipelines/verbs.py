@@ -238,8 +238,8 @@ class Verbs:
     # ------------------------------------------------------------ alerts and messages
 
     async def mute(self, asked: Asked, pipeline: str, until: datetime | None) -> None:
-        """Hold back the alerts of a pipeline until an instant (UTC), or (None) until its next success."""
-        await self._allow(asked, Verb.MUTE, pipeline, target=pipeline)
+        """Hold back a pipeline's alerts until an instant (UTC), or (None) its next success; may raise UnknownName."""
+        await self._allow(asked, Verb.MUTE, self._scheduler.catalog.get(pipeline).name, target=pipeline)
         detail = {"until": until.isoformat() if until else "success"}
         entry = self._entry(asked, Verb.MUTE, pipeline, detail=detail)
         mute = incidents.Mute(pipeline=pipeline, until=until, at=entry.at, actor=asked.actor.name)

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipelines.catalog import Catalog
 from pipelines.execution import make_executors
-from pipelines.model import Run
+from pipelines.model import ExecutorKind, Run
 from pipelines.redaction import Redactor
 from pipelines.registry import Registry
 from pipelines.runner import LiveRun, Runner
@@ -61,7 +61,13 @@ class Work:
         )
         for executor in self._executors.values():
             stack.push_async_callback(executor.close)
+            executor.renew(self._stages(), plugins=False)
             await executor.start()
+
+    def _stages(self) -> set[str]:
+        """Return the class paths that runs within the service may need."""
+        inside = (each for each in self._catalog.enabled() if each.executor is not ExecutorKind.PROCESS)
+        return {stage.path for each in inside for stage in each.chain}
 
     def start(self, writer: Writer, reader: Reader, only: Iterable[int] | None) -> Coroutine[Any, Any, None]:
         """Return the work itself, to be done for ever; `only` restricts it to these run ids (None: all)."""
@@ -97,8 +103,7 @@ class Work:
         """Keep to the options in force; where `plugins` have changed, runs that begin from now on see them."""
         for executor in self._executors.values():
             executor.grow(self.slots)
-            if plugins:
-                executor.renew()
+            executor.renew(self._stages(), plugins=plugins)
         self.wake()
 
     async def drain(self, grace_s: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
 import shutil
@@ -9,10 +10,12 @@ import sqlite3
 import subprocess
 import sys
 
+import httpx
 import pytest
 import yaml
 from pydantic import BaseModel
 
+from pipelines.__main__ import main
 from pipelines.definition import (
     FACES,
     Interval,
@@ -32,6 +35,7 @@ from pipelines.schedule_definition import TIMES
 from pipelines.settings import Settings
 from pipelines.store import database
 from tests.project import ROOT, Project
+from web.face import WebFace
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -83,14 +87,87 @@ def test_make_knows_the_readmes_commands(command):
     assert re.search(rf"^{command.split()[1]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", [each for each in commands(README) if not each.startswith("make ")])
-def test_the_readmes_commands_run(project: Project, command):
-    """Each Python command of the README exits with 0 on the shipped pipelines."""
+@pytest.mark.parametrize("command", [each for each in commands(README) if each.startswith(".venv/bin/python ")])
+def test_the_readmes_programs_run(project: Project, command):
+    """Each Python program of the README exits with 0 on the shipped pipelines."""
     shutil.copy(ROOT / "pipelines.yml", project.folder)
     shutil.copytree(ROOT / "plugins", project.folder / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
     python, script, *arguments = shlex.split(command)
     done = project.run(script, *arguments, timeout=60)
     assert (".venv/bin/python", 0) == (python, done.returncode), done.stderr
+
+
+def test_the_readmes_pipecall_commands_run(project: Project, monkeypatch):
+    """Each `pipecall` command that the README says to type exits with 0 on its own first pipeline; no other is left."""
+    typed = [shlex.split(each) for each in commands(README)]
+    assert {"make", ".venv/bin/python", "pipecall"} == {program for program, *_ in typed}
+    monkeypatch.chdir(project.folder)
+    for name, value in project.environment.items():
+        monkeypatch.setenv(name, value)
+    project.plugin("shop", blocks(README, "python")[0])
+    project.write(blocks(README, "yaml")[0])
+    (project.folder / "data").mkdir()
+    done = [(arguments, main(arguments)) for program, *arguments in typed if program == "pipecall"]
+    assert [] == [arguments for arguments, code in done if code != 0]
+    assert len(done) >= 4
+
+
+# The name of each other door in the README's table, and the page that tells all about it.
+DOORS = {
+    "terminal": "cli.md",
+    "Python": "python.md",
+    "JSON": "jobs.md",
+    "REST": "rest.md",
+    "dashboard": "dashboard.md",
+    "metrics": "deployment.md",
+}
+
+
+def test_the_readmes_table_has_every_door():
+    """Each door has a line with an example and the page that tells all about it."""
+    section = README.partition("\n## Other doors\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\w+) \| (.+) \| \[docs/([\w.-]+)\]\(docs/[\w.#-]+\) \|$", section, re.MULTILINE)
+    assert {name: page for name, _, page in rows} == DOORS
+    assert [] == [name for name, example, _ in rows if "`" not in example and "<http" not in example]
+
+
+def test_the_readmes_json_job_is_one(project: Project):
+    """The JSON that the README shows is a valid file of jobs for its first pipeline."""
+    (text,) = re.findall(r"`(\{\"jobs\": .*?\})`", README)
+    (project.folder / "jobs.json").write_text(text, encoding="utf-8")
+    project.plugin("shop", blocks(README, "python")[0])
+    project.write(blocks(README, "yaml")[0])
+    loaded = project.catalog(project.settings(scheduler_jobs=project.folder / "jobs.json")).loaded
+    assert {("nightly", "prices"), ("prices", "prices")} == {(each.id, each.pipeline) for each in loaded.schedules}
+
+
+async def test_the_readmes_requests_are_answered(project: Project):
+    """What the README asks of the web by curl, or has people open, is answered by a service with its first pipeline."""
+    asked = re.findall(r"(?:curl (?:-X (POST) )?|<)http://127\.0\.0\.1:8080(/[\w/]*)?", README)
+    project.plugin("shop", blocks(README, "python")[0])
+    project.write(blocks(README, "yaml")[0])
+    async with project.scheduler(web="on", web_port=0) as engine:
+        await engine.start()
+        face = WebFace(engine.settings)
+        await face.start(engine)
+        async with asyncio.timeout(10):
+            while face.address is None:
+                await asyncio.sleep(0.01)
+        async with httpx.AsyncClient(base_url=face.address, timeout=10) as client:
+            codes = {
+                (verb or "GET", path or "/"): (await client.request(verb or "GET", path or "/")).status_code
+                for verb, path in asked
+            }
+        await face.stop()
+        await engine.drain(5)
+    expected = {("GET", "/"): 200, ("GET", "/metrics"): 200, ("GET", "/api/docs"): 200}
+    assert expected | {("POST", "/api/pipelines/prices/runs"): 202} == codes
+
+
+def test_the_readme_leads_to_every_page():
+    """Each page of the documents is linked from the README."""
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert set() == pages - set(re.findall(r"\]\(docs/([\w-]+\.md)", README))
 
 
 def test_the_readmes_query_fits_the_store(tmp_path):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
+import select
+import signal
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -552,3 +555,44 @@ def test_names_of_pipelines_and_jobs_are_kept_apart(folder):
     scheduler.add_interval_job(lambda: 3, hours=1, job_id="tick")
     with pytest.raises(InvalidTransition, match="a job is called 'tick' already"):
         scheduler.register(Pipeline("tick").add_step(lambda: 1))
+
+
+def test_a_forked_process_is_refused_instead_of_waiting_for_ever(scheduler):
+    """The scheduler's thread stays in the process that started it."""
+    ours, theirs = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            scheduler.get_history()
+        except InvalidTransition as error:
+            os.write(theirs, str(error).encode())
+        finally:
+            os._exit(0)
+    try:
+        ready, _, _ = select.select([ours], [], [], 20)
+        assert b"forked" in (os.read(ours, 1000) if ready else b"it hangs")
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.parametrize(
+    ("ask", "error", "said"),
+    [
+        (lambda s: s.wait(10**30), UnknownName, "no run is called"),
+        (lambda s: s.cancel("first"), UnknownName, "no run is called 'first'"),
+        (lambda s: s.get_history(limit=-1), ValueError, "limit: found -1"),
+        (lambda s: s.get_history(limit=10**30), ValueError, "limit"),
+        (lambda s: s.run_now(None), UnknownName, "'None'"),
+        (lambda s: s.run_now("tick", context=[1]), PipecallError, "expected a mapping"),
+        (lambda s: s.disable("tick", until="later"), ValueError, "no datetime with a time zone"),
+        (lambda s: s.register("etl"), PipecallError, "expected a Pipeline"),
+        (lambda s: s.add_one_time_job(print, 5), BadSchedule, "run_at: 5"),
+        (lambda s: s.add_cron_job(print, "* * * * *", context={1: 2}), PipecallError, "expected a mapping"),
+    ],
+)
+def test_values_of_the_wrong_kind_are_told(scheduler, ask, error, said):
+    """Each names what was found and what was expected."""
+    with pytest.raises(error, match=said):
+        ask(scheduler)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
 from pipelines.changes import Change, Difference
-from pipelines.errors import ConfigError, StoreError
+from pipelines.errors import ConfigError, PipecallError, StoreError
 from pipelines.model import RunState, ScheduleState
 from pipelines.store import schedules
 from tests.project import Project
@@ -21,6 +23,7 @@ FIRST = """
 """
 STAGES = """
 import asyncio
+import threading
 
 def one(item):
     return "first"
@@ -174,6 +177,17 @@ async def test_a_plugin_and_the_file_may_be_saved_one_after_the_other(shop: Proj
         assert RunState.SUCCEEDED is (await engine.wait(run.id)).state
 
 
+async def test_whatever_a_plugin_raises_is_refused(shop: Project):
+    """Also what would end the whole process is told, and what was in force stays so."""
+    async with serving(shop) as engine:
+        for raised in ("SystemExit(3)", "KeyboardInterrupt", "BaseException('no')"):
+            shop.plugin("stages", f"raise {raised}")
+            with pytest.raises(PipecallError, match=raised.split("(")[0]):
+                await engine.reload.now()
+        [run] = await engine.run_now(["prices"])
+        assert RunState.SUCCEEDED is (await engine.wait(run.id)).state
+
+
 async def test_jobs_from_chat_follow_their_pipeline(shop: Project):
     """A job whose pipeline leaves the file stays, untimed; it is timed again when the pipeline comes back."""
     async with serving(shop) as engine:
@@ -246,3 +260,39 @@ def test_a_change_is_told_in_words():
         Change(None, two, none, sections=("policy",), plugins=True)
     )
     assert ("nothing that runs has changed", False) == (str(Change(None, none, none)), bool(Change(None, none, none)))
+
+
+async def test_a_plugin_that_hangs_as_it_is_imported_is_told_and_holds_nothing_up(shop: Project, monkeypatch):
+    """Runs go on, the health says what hangs, the process need not wait for it to end; once it goes on it is in force.
+
+    The thread must be a daemon: Python waits for any other before it ends.
+    """
+    monkeypatch.setattr("pipelines.reload.LONG_S", 0.1)
+    gate = shop.folder / "open"
+    wait = f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists():\n    time.sleep(0.01)\n"
+    async with serving(shop) as engine:
+        [run] = await engine.run_now(["prices"])
+        await engine.wait(run.id)
+        shop.plugin("stages", wait + STAGES)
+        reading = asyncio.create_task(engine.reload.now())
+        await soon(lambda: engine.reload.problem is not None)
+        assert "as it is imported" in str(engine.reload.problem)
+        assert "degraded" == (await engine.health()).status
+        [run] = await engine.run_now(["prices"])
+        assert RunState.SUCCEEDED is (await engine.wait(run.id)).state
+        assert [True] == [thread.daemon for thread in threading.enumerate() if thread.name == "reload"]
+        gate.touch()
+        assert "plugins read anew" == str(await reading)
+        assert "ok" == (await engine.health()).status
+
+
+async def test_a_plugin_that_hangs_holds_up_no_run(shop: Project):
+    """While the new code hangs in its import, a stage that no run has used so far runs as it was, in the service."""
+    async with serving(shop) as engine:
+        shop.plugin("stages", "import threading\nthreading.Event().wait(60)\n" + STAGES)
+        reading = asyncio.create_task(engine.reload.now())
+        await soon(lambda: "stages" in sys.modules and not hasattr(sys.modules["stages"], "one"))
+        async with asyncio.timeout(10):
+            [run] = await engine.run_now(["prices"])
+            assert RunState.SUCCEEDED is (await engine.wait(run.id)).state
+        reading.cancel()

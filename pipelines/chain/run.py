@@ -6,7 +6,7 @@ What a stage does never comes out of here as an exception, except for the cancel
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from types import TracebackType
@@ -31,8 +31,8 @@ class StageBuilder(Protocol):
     def build(self, spec: StageSpec) -> Any:
         """Return the stage that `spec` describes: an object, or a function with its arguments bound."""
 
-    def forget(self) -> None:
-        """Look at every stage anew when it is built next."""
+    def renew(self, paths: Iterable[str]) -> None:
+        """Look at every stage anew: at those of `paths` now, at others when they are built next."""
 
 
 class _Outbound:

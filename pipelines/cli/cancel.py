@@ -22,7 +22,7 @@ def cancel(run: Number, reason: Reason = "") -> None:
 
 
 async def _cancel(run_id: int, reason: str) -> None:
-    async with frame.attached() as desk:
+    async with frame.attached(file=False) as desk:
         run = await desk.verbs.cancel(desk.asked(), run_id, reason)
     if run.state.final:
         printing.line(f"{words.named(run)} is {run.state}")

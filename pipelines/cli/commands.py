@@ -37,6 +37,7 @@ COMMANDS: dict[str, Entry] = {
     "next": Entry("next:next_fires", "Show when a pipeline or a job is due next.", JOBS),
     "add-job": Entry("add_job:add_job", "Make a job: run a pipeline on a schedule of its own.", JOBS),
     "remove-job": Entry("job_changes:remove_job", "Take away a job that was added.", JOBS),
+    "restore-job": Entry("job_changes:restore_job", "Bring back a job that was removed in the last ten minutes.", JOBS),
     "pause": Entry("job_changes:pause", "Pause a job.", JOBS),
     "resume": Entry("job_changes:resume", "Resume a paused job.", JOBS),
     "check": Entry("check:check", "Say all that is wrong with the pipelines file and the plugins.", WRITING),
@@ -46,6 +47,9 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry("doctor:doctor", "Look at the machine and the set-up; say how to mend what is wrong.", CARE),
     "backup": Entry("copies:back_up", "Copy the store into a file, while the service runs or not.", CARE),
     "restore": Entry("copies:restore", "Put a copy in the place of the store; stop the service first.", CARE),
+    "mute": Entry("alerting:mute", "Hold back the alerts of a pipeline.", CARE),
+    "unmute": Entry("alerting:unmute", "Let the alerts of a pipeline through again.", CARE),
+    "redeliver": Entry("alerting:redeliver", "Send messages again that were refused for good.", CARE),
     "token": Entry("token:app", "Say who may use REST and dashboard: token create, list, revoke.", CARE),
     "audit": Entry("audit:audit", "List what people asked for, newest first.", CARE),
 }

@@ -77,6 +77,12 @@ def catalog(chosen: Settings) -> Catalog:
     return loaded
 
 
+def _no_catalog(chosen: Settings) -> Catalog:
+    quiet()
+    none: Catalog = late("pipelines.catalog:Catalog")(late("pipelines.inventory:no_file")(chosen))
+    return none
+
+
 def quiet() -> None:
     """Have only warnings logged, one line each to standard error; with `--debug` the log is set up already."""
     root = logging.getLogger()
@@ -104,17 +110,22 @@ class Short(logging.Formatter):
 
 
 @asynccontextmanager
-async def attached(chosen: Settings | None = None) -> AsyncIterator[Desk]:
+async def attached(chosen: Settings | None = None, *, file: bool = True) -> AsyncIterator[Desk]:
     """Within the block, act on the store beside whatever service runs on it; None reads the settings.
+
+    Without `file` neither pipelines nor jobs are known, so that runs can be stopped while the file is wrong or a
+    plugin hangs as it is imported.
 
     Raises:
         ConfigError: a setting or the pipelines file is wrong.
         StoreError: the store cannot be used.
     """
     chosen = chosen or settings()
-    made = late("pipelines.engine:Engine")(chosen, catalog(chosen), env=os.environ, attached=True)
+    known = catalog(chosen) if file else _no_catalog(chosen)
+    made = late("pipelines.engine:Engine")(chosen, known, env=os.environ, attached=True)
     async with made as engine:
-        await engine.attach()
+        if file:
+            await engine.attach()
         yield Desk(engine, late("pipelines.verbs:Verbs")(engine))
 
 

@@ -33,7 +33,9 @@ def history(
     as_json: frame.Json = False,
 ) -> None:
     """List runs, newest first: what asked for them, when, how long, how they ended, and why."""
-    runs = frame.run_async(_runs(pipeline, state=state, job=job, limit=limit, before=before and before.value))
+    runs = frame.run_async(
+        _runs(pipeline, state=state, job=job, limit=limit, before=before.value if before is not None else None)
+    )
     if as_json:
         printing.document([records.run(run) for run in runs])
         return

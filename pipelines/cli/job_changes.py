@@ -1,4 +1,4 @@
-"""`pipecall pause`, `resume` and `remove-job`: changes to a job that is there."""
+"""`pipecall pause`, `resume`, `remove-job` and `restore-job`: changes to a job that is there, or was just now."""
 
 from __future__ import annotations
 
@@ -53,4 +53,16 @@ def remove_job(job: Job) -> None:
             return await desk.verbs.remove(desk.asked(), job)
 
     row = frame.run_async(work())
-    printing.line(f"{row.id} ({row.pipeline}, {row.words}) is removed; its runs stay in the history")
+    printing.line(f"{row.id} ({row.pipeline}, {row.words}) is removed; 'pipecall restore-job {row.id}' brings it back")
+
+
+def restore_job(job: Job) -> None:
+    """Bring back a job that was removed in the last ten minutes."""
+
+    async def work() -> ScheduleRow:
+        async with frame.attached() as desk:
+            return desk.engine.jobs.with_next_due(await desk.verbs.restore(desk.asked(), job))
+
+    row = frame.run_async(work())
+    when = f"; it is due {words.day(row.next_due_at, row.timezone)}" if row.next_due_at else ""
+    printing.line(f"{row.id} ({row.pipeline}, {row.words}) is back{when}")

@@ -43,6 +43,8 @@ async def _show(run_id: int, *, follow: bool, tail: int | None, as_json: bool) -
             return
         follower = late("pipelines.cli.following:Follower")(reads, [run_id])
         skipped = tail is None
+        if not (await late("pipelines.cli.standing:standing")(frame.settings())).runs:
+            printing.note("no service runs: what waits goes on once one does")
         async for (sight,) in follower.sights():
             lines, skipped = (sight.lines, True) if skipped else (sight.lines[-(tail or 0) :], True)
             for each in lines:

@@ -123,7 +123,7 @@ async def _watched(follower: Follower, as_json: bool) -> list[Run]:
 
 
 async def _cancel(chosen: Settings, ids: Sequence[int]) -> None:
-    async with frame.attached(chosen) as desk:
+    async with frame.attached(chosen, file=False) as desk:
         for run_id in ids:
             try:
                 run = await desk.verbs.cancel(desk.asked(), run_id, "Ctrl-C")

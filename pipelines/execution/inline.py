@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from pipelines.chain import Chain, StageBuilder
 from pipelines.execution.lines import FLUSH_EVERY_S, Lines, RunLogs
@@ -38,9 +39,9 @@ class InlineExecutor:
     def grow(self, at_once: int) -> None:
         """See `Executor.grow`: nothing limits it here."""
 
-    def renew(self) -> None:
+    def renew(self, stages: Iterable[str], *, plugins: bool) -> None:  # noqa: ARG002 - to look again is cheap
         """See `Executor.renew`."""
-        self._registry.forget()
+        self._registry.renew(stages)
 
     async def execute(
         self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Future[None]

@@ -6,7 +6,7 @@ How many there are, and which of them a run gets, is decided here; `process_work
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -79,8 +79,10 @@ class ProcessExecutor:
         self._workers.clear()
         self._idle.clear()
 
-    def renew(self) -> None:
-        """See `Executor.renew`: what is idle ends, what is busy is not used again."""
+    def renew(self, stages: Iterable[str], *, plugins: bool) -> None:  # noqa: ARG002 - each process looks them up itself
+        """See `Executor.renew`: with other plugins, what is idle ends, and what is busy is not used again."""
+        if not plugins:
+            return
         self._outdated = set(self._workers)
         for worker in self._idle:
             worker.retire()

@@ -6,7 +6,7 @@ The places themselves are `inline`, `thread` and `process`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -47,8 +47,13 @@ class Executor(Protocol):
     def grow(self, at_once: int) -> None:
         """Allow so many runs at a time, where fewer were allowed."""
 
-    def renew(self) -> None:
-        """Have runs that begin from now on see the plugins as they are now; those that go on keep what they have."""
+    def renew(self, stages: Iterable[str], *, plugins: bool) -> None:
+        """Have runs that begin from now on see what is in force now; those that go on keep what they have.
+
+        `plugins` says whether the code of plugins is another. `stages` are the class paths in use: they are looked up
+        at once, while their modules are at hand, so that no run has to import anything later in the service itself.
+        What is imported by then might hang.
+        """
 
     async def execute(
         self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Future[None]

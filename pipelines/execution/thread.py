@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pipelines.chain import Chain, StageBuilder
@@ -127,9 +127,9 @@ class ThreadExecutor:
     def grow(self, at_once: int) -> None:
         """See `Executor.grow`: nothing limits it here."""
 
-    def renew(self) -> None:
+    def renew(self, stages: Iterable[str], *, plugins: bool) -> None:  # noqa: ARG002 - to look again is cheap
         """See `Executor.renew`."""
-        self._registry.forget()
+        self._registry.renew(stages)
 
     async def execute(
         self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Future[None]

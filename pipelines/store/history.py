@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, case, func, select
+from sqlalchemy import Connection, Select, bindparam, case, func, literal_column, select
 
 from pipelines.model import (
     Attempt,
@@ -51,13 +51,25 @@ _TALLY = select(
     func.sum(schema.run_counts.c.count).label("counted"),
     func.max(schema.run_counts.c.last_ended_at).label("last"),
 ).group_by("named", schema.run_counts.c.state)
+_EXECUTED = (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED, RunState.CANCELLED)
+_NEWEST = (
+    select(func.max(schema.runs.c.id))
+    .where(
+        schema.runs.c.pipeline == schema.run_counts.c.pipeline,
+        schema.runs.c.state == schema.run_counts.c.state,
+        literal_column(f"runs.{schema.OVER}"),
+    )
+    .correlate(schema.run_counts)
+    .scalar_subquery()
+)
 _LAST_EXECUTED = select(schema.runs).where(
     schema.runs.c.id.in_(
-        select(func.max(schema.runs.c.id))
-        .where(in_states(RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED, RunState.CANCELLED))
-        .group_by(schema.runs.c.pipeline)
+        select(func.max(_NEWEST))
+        .where(schema.run_counts.c.state.in_([state.value for state in _EXECUTED]))
+        .group_by(schema.run_counts.c.pipeline)
     )
 )
+"""The counts say which pipelines ended a run in which state: the newest of each is one step into an index."""
 _DURATIONS = (
     select(schema.runs.c.started_at, schema.runs.c.ended_at)
     .where(in_states(RunState.SUCCEEDED), schema.runs.c.pipeline == bindparam("name"))

@@ -26,7 +26,6 @@ _OPEN: ColumnClause[Any] = literal_column(f"questions.{UNDECIDED}")
 _ONE = select(questions).where(questions.c.id == bindparam("of"))
 _OPEN_OF = select(questions).where(questions.c.schedule_id == bindparam("of"), _OPEN)
 _NEWEST_OPEN = select(questions).where(_OPEN).order_by(questions.c.id.desc()).limit(bindparam("at_most"))
-_UNDECIDED = select(questions).where(_OPEN).order_by(questions.c.id).limit(bindparam("at_most"))
 _OVERDUE = select(questions.c.id).where(_OPEN, questions.c.expires_at <= bindparam("now"))
 _ADD = insert(questions).returning(questions.c.id)
 _MORE = update(questions).where(questions.c.id == bindparam("of")).values(instants=bindparam("every"))
@@ -112,11 +111,6 @@ def get(conn: Connection, question_id: int) -> Question | None:
 def open_now(conn: Connection, limit: int) -> list[Question]:
     """Return the questions that nobody has decided, newest first."""
     return [_question(row) for row in conn.execute(_NEWEST_OPEN, {"at_most": limit})]
-
-
-def undecided(conn: Connection, limit: int = 100) -> list[Question]:
-    """Return the questions that nobody has answered yet, oldest first."""
-    return [_question(row) for row in conn.execute(_UNDECIDED, {"at_most": limit})]
 
 
 def _ask(conn: Connection, wish: Ask) -> int:

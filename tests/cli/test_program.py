@@ -106,6 +106,12 @@ def test_the_version_is_told(here, capsys):
         (["add-job", "prices", "--cron", "0 9 * *"], "4 fields, expected 5"),
         (["add-job", "prices", "--every", "now and then"], "--every: 'now and then' is no interval"),
         (["pause", "prices", "--for", "2h", "--until", "tomorrow at 08:00"], "one of --until and --for"),
+        (["add-job", "prices", "--at", "2001-01-01T09:00"], "is past"),
+        (["add-job", "prices", "--every", "1h", "--timezone", "Mars"], "timezone 'Mars': there is no zone"),
+        (["run", "prices", "--inline", "--json"], "in text only"),
+        (["history", "--before", "9" * 30], "expected the number of a run"),
+        (["logs", "1", "--tail", "9" * 30], "--tail"),
+        (["token", "create", "ann", "--level", "viewer", "--expires", "soon"], "--expires: found 'soon'"),
         (["pause", "price"], "did you mean 'prices'?"),
         (["next", "pricse"], "did you mean 'prices'?"),
         (["run", "pricse", "report"], "did you mean 'prices'?"),
@@ -207,3 +213,48 @@ def test_a_reader_who_leaves_is_no_error(project):
         check=True,
     )
     assert ("{\n", "") == (done.stdout, done.stderr)
+
+
+def test_a_reader_who_leaves_while_a_command_prints_is_no_error(project):
+    """The pipe breaks in the middle of the output, not at its end: the code is 0, and nothing is said."""
+    code = """
+from pipelines.cli import pipelines as command
+def pipelines(): [print("x" * 100, flush=True) for _ in range(10_000)]
+command.pipelines = pipelines
+sys.exit(main(["pipelines"]))
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", f"import sys; from pipelines.__main__ import main\n{code}"],
+        cwd=project.folder,
+        env=project.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert (b"", 0) == (process.stderr.read(), process.wait(60))
+
+
+def test_output_that_is_closed_or_knows_few_letters(here):
+    """Without an output the code tells all; where it has no letter for a text, an escape stands for it."""
+    closed = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-m", "pipelines", "pipelines"],
+        cwd=here.folder,
+        env=here.environment,
+        timeout=60,
+        check=False,
+    )
+    assert 0 == closed.returncode
+    plain = python(here, 'sys.exit(main(["check"]))', PYTHONIOENCODING="ascii")
+    assert (0, True) == (plain.returncode, plain.stdout.startswith("\\u2713 2 pipelines"))
+
+
+def test_a_job_that_never_was_is_told(here, capsys):
+    """No runs of a job, or none missed, is an answer only where there is such a job."""
+    assert 0 == main(["add-job", "prices", "--every", "6h", "--name", "often"])
+    for command in ("history", "missed"):
+        assert 0 == main([command, "--job", "often"])
+        assert 0 == main([command, "--job", "prices"])
+        capsys.readouterr()
+        assert 2 == main([command, "--job", "oftn"])
+        assert "no job is called 'oftn'; did you mean 'often'?" in capsys.readouterr().err

@@ -11,6 +11,8 @@ import sys
 import pytest
 
 from pipelines.__main__ import main
+from pipelines.cli import frame, launching
+from pipelines.errors import InvalidTransition
 from tests.project import until
 
 FILE = """
@@ -61,6 +63,26 @@ def test_what_is_queued_waits_for_the_service(here, capsys):
         service.wait_for("ready")
         until(lambda: here.query("SELECT state FROM runs WHERE id = 1") == [("succeeded",)], "it never ran")
         assert "later" in service.said
+
+
+def test_a_run_is_cancelled_whatever_is_wrong_with_the_file(here, capsys):
+    """Stopping something must not wait until the pipelines file is mended; nothing is said of the file."""
+    assert 0 == main(["run-now", "quick"])
+    here.write("pipelines: [")
+    capsys.readouterr()
+    assert 0 == main(["cancel", "1", "--reason", "not now"])
+    assert ("quick #1 is cancelled\n", "") == capsys.readouterr()
+    assert [("cancelled", True)] == [
+        (state, "not now" in why) for state, why in here.query("SELECT state, reason FROM runs")
+    ]
+
+
+def test_the_slower_of_two_detached_starts_is_refused(here):
+    """Where another one took the store meanwhile, that is what is told, and not the end of its log."""
+    with here.service() as service:
+        service.wait_for("ready")
+        with pytest.raises(InvalidTransition, match=f"already: pid {service.process.pid} on"):
+            launching.detached(frame.settings(), 30)
 
 
 def test_nothing_to_read_is_told(here, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -184,7 +185,10 @@ def test_a_second_service_on_a_server_is_refused():
         with holding.hold(url), pytest.raises(StoreLocked, match=r"in use by another service on .*, since 20"):
             holding.hold(url).__enter__()
         with holding.hold(url):
-            pass
+            held = holding.holder(url)
+            assert held is not None
+            assert (os.getpid(), socket.gethostname()) == (held.pid, held.host)
+        assert holding.holder(url) is None
 
 
 HOLD = """

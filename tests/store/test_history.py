@@ -127,6 +127,7 @@ ASKED = {
     "schedule": (lambda conn: history.runs(conn, schedule_id="s"), "runs_by_schedule"),
     "due": (lambda conn: record_due(conn, [due(), due(at=after(1))]), "runs_waiting"),
     "missed": (lambda conn: history.occurrences(conn, outcome=OccurrenceOutcome.MISSED), "occurrences_not_run"),
+    "last executed": (history.last_executed, "runs_over_by_pipeline (pipeline=? AND state=?)"),
 }
 
 
