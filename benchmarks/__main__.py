@@ -9,17 +9,33 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from benchmarks import autocomplete, burst, chain_items, interactions, keeping, recorded_runs, registration
+from benchmarks import (
+    autocomplete,
+    burst,
+    chain_items,
+    doors,
+    idle,
+    interactions,
+    keeping,
+    recorded_runs,
+    registration,
+    reload,
+    terminal,
+)
 from benchmarks.measure import Row
 
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "autocomplete": autocomplete.measure,
     "burst": burst.measure,
     "chain": chain_items.measure,
+    "doors": doors.measure,
+    "idle": idle.measure,
     "interactions": interactions.measure,
     "keeping": keeping.measure,
     "registration": registration.measure,
+    "reload": reload.measure,
     "runs": recorded_runs.measure,
+    "terminal": terminal.measure,
 }
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
@@ -53,6 +69,10 @@ def _page(rows: Iterable[Row]) -> str:
         "of all kinds, to a service with 10,000 pipelines. The peer is a bare discord.py bot without pipelines, whose",
         "one command answers at once; under load it has 1,000 APScheduler idle jobs in memory, and a process",
         "spins beside it.",
+        "",
+        "Pages and REST are asked for by another process, one after the other, over a store with 1,000,000 runs",
+        "of 10,000 pipelines, a fifth of them of one. The peer is the same uvicorn and FastAPI with an answer of",
+        "the same size that stands in memory; ratios are of p50. How long the loop was held at worst is beside.",
         "",
         "| work | Pipecall | peer | ratio | target |",
         "|---|---|---|---|---|",

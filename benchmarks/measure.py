@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,14 +67,15 @@ def write_project(folder: Path, content: dict[str, Any]) -> None:
     (folder / "pipelines.yml").write_text(yaml.dump(content, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)))
 
 
-def settings_for(folder: Path) -> Settings:
-    """Settings for a project in `folder`."""
+def settings_for(folder: Path, **given: Any) -> Settings:
+    """Settings for a project in `folder`; `given` are further ones."""
     url = f"sqlite:///{folder / 'store.db'}"
     return Settings(
         pipelines_config=folder / "pipelines.yml",
         scheduler_db_url=url,
         plugins_allow="benchmarks.stages",
         log_level="ERROR",
+        **given,
     )
 
 
@@ -85,9 +86,11 @@ def catalog_of(folder: Path) -> Catalog:
 
 
 @asynccontextmanager
-async def scheduler_on(folder: Path, catalog: Catalog | None = None) -> AsyncIterator[Engine]:
-    """A scheduler over the project in `folder`, entered but not started."""
-    async with Engine(settings_for(folder), catalog or catalog_of(folder)) as scheduler:
+async def scheduler_on(
+    folder: Path, catalog: Catalog | None = None, *, settings: Mapping[str, Any] | None = None
+) -> AsyncIterator[Engine]:
+    """A scheduler over the project in `folder`, entered but not started; `settings` are further ones."""
+    async with Engine(settings_for(folder, **(settings or {})), catalog or catalog_of(folder)) as scheduler:
         yield scheduler
 
 

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from bot import addresses, registering
-from bot.doctor import Level, examine, invite
-from pipelines import Catalog, ConfigError, PipecallError, Settings, load_catalog, read_settings
+from bot.doctor import examine, invite
+from pipelines import Catalog, ConfigError, Level, PipecallError, Settings, load_catalog, read_settings
 
 OK, FAILED, WRONG_INPUT = 0, 1, 2
 

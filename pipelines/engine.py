@@ -163,9 +163,9 @@ class Engine:
 
     # ------------------------------------------------------------ lifetimes
 
-    async def attach(self) -> None:
-        """Take over what the store and the pipelines file say, for one who asks and changes things from outside."""
-        await self.jobs.look()
+    async def attach(self, *, file: bool = True) -> None:
+        """Take over what the store and (unless it is wrong) the `file` say, for one who works from outside."""
+        await self.jobs.look(file=file)
         await self.overview.load(self.reader)
 
     async def start(self, *, only: Iterable[int] | None = None) -> None:

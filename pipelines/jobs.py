@@ -78,10 +78,13 @@ class Jobs:
             logger.warning("schedule '%s' of %s (%s) lies in the past; it never runs", row.id, row.pipeline, row.words)
         return shown
 
-    async def look(self) -> None:
-        """Take over what the store and the file say, without changing the store: for one who works beside a service."""
-        wanted = {entry.id: entry for entry in self._catalog.schedules()}
+    async def look(self, *, file: bool = True) -> None:
+        """Take over what store and file say, changing nothing; without `file`, the rows as they are, untimed."""
         stored = {row.id: row for row in await self._reader.read(schedules.list_all)}
+        if not file:
+            self.rows = stored
+            return
+        wanted = {entry.id: entry for entry in self._catalog.schedules()}
         rows = [row for row in stored.values() if row.source != FILE]
         for entry in wanted.values():
             row = stored.get(entry.id)
@@ -129,7 +132,7 @@ class Jobs:
                 row = await self._reader.read(schedules.get, job_id)
                 if row is None or row.state is ScheduleState.RETIRED:
                     self._forget(job_id)
-                elif not _known(self.rows.get(job_id), row):
+                elif not row.tells_as_much_as(self.rows.get(job_id)):
                     if row.source != FILE:
                         self._times.adopt(row, tell=True)
                     self._follow(row)
@@ -293,8 +296,3 @@ class Jobs:
         if row.source != FILE and "at" in row.spec:
             self._writer.post(schedules.set_state, SetState(row.id, ScheduleState.RETIRED, self._clock()))
             self._forget(row.id)
-
-
-def _known(mine: ScheduleRow | None, stored: ScheduleRow) -> bool:
-    """Say whether a stored row tells nothing new; its newest instant moves by itself."""
-    return mine is not None and replace(mine, last_due_at=stored.last_due_at, next_due_at=None) == stored

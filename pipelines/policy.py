@@ -28,6 +28,7 @@ NEEDED: Mapping[Verb, Role] = {
     Verb.SCHEDULE: Role.OPERATOR,
     Verb.REMOVE: Role.ADMIN,
     Verb.REDELIVER: Role.ADMIN,
+    Verb.RELOAD: Role.ADMIN,
 }
 """The least role for each verb. Who made a job may remove it as an operator."""
 

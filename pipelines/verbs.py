@@ -1,22 +1,21 @@
 """What people may ask of the program, one method per verb, the same for every door.
 
-Each asks the policy, then makes the change with its audit row in one transaction. A denied request is recorded as well,
-before it is refused. A request that arrives twice takes effect once.
+Each asks the policy, then makes the change with its audit row in one transaction; see `asking`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipelines import parameters
-from pipelines.errors import AlreadyAsked, Denied, InvalidTransition, UnknownName
+from pipelines.asking import Asking
+from pipelines.changes import Change
+from pipelines.errors import InvalidTransition, UnknownName
 from pipelines.model import (
-    Actor,
     Asked,
-    AuditEntry,
     MakeUp,
     NewRun,
     Question,
@@ -25,49 +24,16 @@ from pipelines.model import (
     StartedBy,
     Verb,
 )
-from pipelines.policy import Decision, Policy
-from pipelines.store import audit, incidents, outbox, questions, runs
-from pipelines.store.audit import Audited, Repeated
+from pipelines.store import incidents, outbox, questions, runs
+from pipelines.store.signals import SignalKind
 from pipelines.timetable import Scheduled, new_run
-
-if TYPE_CHECKING:
-    from pipelines.engine import Engine
 
 CHAT = "chat"
 """The source of jobs that somebody made in chat; other doors name themselves."""
 
 
-class Verbs:
-    """The verbs over one scheduler. All raise `Denied` for those who may not, once that is recorded."""
-
-    def __init__(self, scheduler: Engine) -> None:
-        """Act through `scheduler`."""
-        self._scheduler = scheduler
-        self._loaded: Any = None
-        self._in_force: Policy | None = None
-
-    @property
-    def policy(self) -> Policy:
-        """The policy of the pipelines file in force."""
-        loaded = self._scheduler.catalog.loaded
-        if self._in_force is None or self._loaded is not loaded:
-            own = {name: each.policy for name, each in loaded.file.pipelines.items() if each.policy is not None}
-            self._in_force, self._loaded = Policy(loaded.file.policy, own), loaded
-        return self._in_force
-
-    def may(self, actor: Actor, verb: Verb, pipeline: str | None = None, owner: str | None = None) -> Decision:
-        """Say whether somebody may do something; nothing is recorded."""
-        return self.policy.decide(actor, verb, pipeline, owner=owner)
-
-    def within(self, actor: Actor, verb: Verb, pipelines: Iterable[str]) -> set[str]:
-        """Return those pipelines to which somebody may do something; to ask `may` of thousands would take long."""
-        return self.policy.within(actor, verb, pipelines)
-
-    async def deny(self, asked: Asked, verb: Verb, target: str | None, missing: str) -> None:
-        """Record that a request was denied, for a reason that the policy does not know of; it may come once more."""
-        again = dataclasses.replace(asked, request_id=None)
-        entry = self._entry(again, verb, target, allowed=False, missing=missing)
-        await self._scheduler.writer.call(audit.record, entry)
+class Verbs(Asking):
+    """The verbs over one engine. All raise `Denied` for those who may not, once that is recorded."""
 
     # ------------------------------------------------------------ runs
 
@@ -274,27 +240,17 @@ class Verbs:
         self._scheduler.people_spoke(send_again=True)
         return queued
 
-    # ------------------------------------------------------------ how
+    async def reload(self, asked: Asked) -> Change | None:
+        """Read the pipelines file and the plugins now, in the service; return what changed, None where nothing did.
 
-    async def _allow(
-        self, asked: Asked, verb: Verb, pipeline: str | None, *, target: str | None, owner: str | None = None
-    ) -> None:
-        decision = self.may(asked.actor, verb, pipeline, owner)
-        if not decision.allowed:
-            await self.deny(asked, verb, target, decision.missing)
-            raise Denied(verb, target, decision.missing)
+        Beside a service nothing is known of that: it is only told to.
 
-    def _entry(self, asked: Asked, verb: Verb, target: str | None, **more: Any) -> AuditEntry:
-        more["detail"] = self._scheduler.redactor.values(more.get("detail", {}))
-        return AuditEntry(asked=asked, at=self._scheduler.clock(), verb=verb, target=target, **more)
-
-    def _write(self, entry: AuditEntry) -> Callable[[Callable[..., Any] | None, Any], Any]:
-        """Return what writes a change together with `entry`; it raises AlreadyAsked where that was done before."""
-
-        async def write(fn: Callable[..., Sequence[Any]] | None, arg: Any) -> Any:
-            result = await self._scheduler.writer.call(audit.audited, Audited(entry, fn, arg))
-            if isinstance(result, Repeated):
-                raise AlreadyAsked(str(entry.asked.request_id), result.run_id)
-            return result
-
-        return write
+        Raises:
+            ConfigError: they are wrong; what is in force stays so.
+        """
+        await self._allow(asked, Verb.RELOAD, None, target=None)
+        await self._write(self._entry(asked, Verb.RELOAD, None))(None, None)
+        if self._scheduler.attached:
+            self._scheduler.signals.tell(SignalKind.RELOAD)
+            return None
+        return await self._scheduler.reload.now()

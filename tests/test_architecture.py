@@ -12,7 +12,8 @@ import pipelines
 ROOT = Path(__file__).parent.parent
 ENGINE = ROOT / "pipelines"
 BOT = ROOT / "bot"
-DOOR = BOT / "door.py"
+WEB = ROOT / "web"
+DOORS = (BOT / "door.py", WEB / "door.py")
 
 ORDER = [
     "errors",
@@ -107,6 +108,7 @@ ORDER = [
     "in_force",
     "elsewhere",
     "engine",
+    "asking",
     "verbs",
     "faces",
     "schedule",
@@ -206,6 +208,59 @@ BOT_ORDER = [
 ]
 """The bot's own order. That of its imports at run time: to name a type, such as the client, any may be imported."""
 
+WEB_ORDER = [
+    "hosts",
+    "refusals",
+    "attempts",
+    "sessions",
+    "access",
+    "forms",
+    "problems",
+    "guard",
+    "release",
+    "examples",
+    "values",
+    "service_values",
+    "events",
+    "changes",
+    "asking",
+    "listing",
+    "api.pipelines",
+    "api.runs",
+    "api.schedules",
+    "api.matters",
+    "api.service",
+    "api.routes",
+    "description",
+    "docs_page",
+    "tallies",
+    "families",
+    "metrics",
+    "words",
+    "pictures",
+    "week",
+    "pages.frame",
+    "pages.deeds",
+    "pages.signing",
+    "pages.questions",
+    "pages.overview",
+    "pages.pipelines",
+    "pages.schedules",
+    "pages.mutes",
+    "pages.pipeline",
+    "pages.runs",
+    "pages.run",
+    "pages.calendar",
+    "pages.reloading",
+    "pages.records",
+    "pages",
+    "app",
+    "server",
+    "face",
+    "door",
+]
+"""The web's own order, as that of the bot."""
+
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
 
@@ -216,6 +271,15 @@ def modules() -> list[Path]:
 
 def bot_modules() -> list[Path]:
     return sorted(path for path in BOT.rglob("*.py") if path.name != "__init__.py")
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def web_modules() -> list[Path]:
+    kept = {WEB / "pages" / "__init__.py"}  # it puts the pages together
+    return sorted(path for path in WEB.rglob("*.py") if path.name != "__init__.py" or path in kept)
 
 
 def noun(path: Path) -> str:
@@ -270,7 +334,7 @@ def needed(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            inside = node.module in {"bot", "bot.commands"}
+            inside = node.module in {"bot", "bot.commands", "web", "web.api", "web.pages"}
             found |= {f"{node.module}.{alias.name}" for alias in node.names} if inside else {node.module}
     return found
 
@@ -282,9 +346,23 @@ def test_the_bot_follows_its_order(path):
     assert {name.removeprefix("bot.") for name in needed(path) if name.startswith("bot.")} <= before
 
 
-@pytest.mark.parametrize("path", bot_modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_bot_uses_the_front_door(path):
-    """The bot imports the engine only as `from pipelines import …`, also where it names types."""
+def web_noun(path: Path) -> str:
+    return ".".join(path.relative_to(WEB).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("path", web_modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_web_follows_its_order(path):
+    """A module of the web imports only modules of the web that stand before it in the web's reading order."""
+    before = WEB_ORDER[: WEB_ORDER.index(web_noun(path))]
+    found = {name.removeprefix("web.") for name in needed(path) if name.startswith("web.")}
+    modules = {name if name in WEB_ORDER else name.rpartition(".")[0] for name in found}
+    late = {"face"} if web_noun(path) == "door" else set()
+    assert modules <= {*before, *late}
+
+
+@pytest.mark.parametrize("path", bot_modules() + web_modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_bot_and_the_web_use_the_front_door(path):
+    """The bot and the web import the engine only as `from pipelines import …`, also where it names types."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
@@ -294,6 +372,7 @@ def test_the_bot_uses_the_front_door(path):
 def test_the_orders_name_what_is_there():
     """Each order names every module once, and nothing that is gone."""
     assert sorted(BOT_ORDER) == sorted(map(bot_noun, bot_modules()))
+    assert sorted(WEB_ORDER) == sorted(map(web_noun, web_modules()))
     assert sorted(ORDER) == sorted({noun(path) for path in modules()} - {"__init__"})
 
 
@@ -305,9 +384,9 @@ def test_only_the_bot_knows_discord(path):
     assert not {name for name in needed(path) if name.split(".")[0] == "discord"}
 
 
-@pytest.mark.parametrize("path", [path for path in modules() + bot_modules() if path != DOOR], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [p for p in modules() + bot_modules() + web_modules() if p not in DOORS], ids=name_of)
 def test_nothing_is_imported_late(path):
-    """Imports stand at the head of a module; only the bot's door imports late: no token, no discord.py."""
+    """Imports stand at the head of a module; only doors import late: no token, no discord.py; WEB=off, no FastAPI."""
     late = [
         (function.name, node.lineno)
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -318,7 +397,7 @@ def test_nothing_is_imported_late(path):
     assert [] == late
 
 
-@pytest.mark.parametrize("path", modules() + bot_modules(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", modules() + bot_modules() + web_modules(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_and_functions_stay_small(path):
     """No file is over 300 lines and no function over 60."""
     text = path.read_text(encoding="utf-8")

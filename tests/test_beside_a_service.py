@@ -210,6 +210,21 @@ async def test_a_service_says_that_it_is_there(shop: Shop):
     assert holding.holder(url) is None
 
 
+async def test_a_service_says_at_once_where_its_web_is(shop: Shop):
+    """It does not wait for the next of its regular words, once the address is known, and once it is no more."""
+    async with serving(shop) as service, beside(shop) as (other, _):
+        told = await soon(other.serving)
+        for address in ("http://127.0.0.1:1", None):
+            service.web_address, before = address, told.beat_at
+
+            async def known(address=address):
+                told = await other.serving()
+                return told if told.web == address else None
+
+            told = await soon(known)
+            assert told.beat_at - before < timedelta(seconds=EVERY_S / 2)
+
+
 async def test_old_signals_are_forgotten(shop: Shop):
     """Those older than a day are removed, and younger ones stay."""
     async with serving(shop) as service:

@@ -364,7 +364,7 @@ def test_who_may_only_look_is_refused_and_recorded(house, name):
     subject = deed.prepare(house) if deed is not None else "quick"
     target = deed.target(house, subject) if deed is not None and name != "schedule" else "quick"
     verb, state = deed.verb if deed is not None else Verb.RUN, house.one(deed.store, subject) if deed else None
-    needed = "admin" if verb in (Verb.REMOVE, Verb.REDELIVER) else "operator"
+    needed = "admin" if verb in (Verb.REMOVE, Verb.REDELIVER, Verb.RELOAD) else "operator"
     missing = f"it needs {needed}; you are viewer"
     for door in (each for each in house.guests.values() if hasattr(each, name)):
         before = house.last_audit()

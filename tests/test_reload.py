@@ -169,7 +169,7 @@ async def test_a_plugin_and_the_file_may_be_saved_one_after_the_other(shop: Proj
     """A stage gets another name: the plugin alone is refused, and the file that follows puts both in force."""
     async with serving(shop) as engine:
         shop.plugin("stages", STAGES.replace("def one", "def renamed"))
-        with pytest.raises(ConfigError, match="did you mean|known are"):
+        with pytest.raises(ConfigError, match=r"did you mean|known are"):
             await engine.reload.now()
         edit(shop, "stages.one", "stages.renamed")
         assert "~1 pipeline, plugins read anew" == str(await engine.reload.now())

@@ -10,13 +10,14 @@ from itertools import count
 import pytest
 
 from pipelines.errors import AlreadyAsked, BadSchedule, Denied, InvalidTransition, UnknownName
-from pipelines.model import Actor, Asked, RunState, ScheduleState
+from pipelines.model import Actor, Asked, Role, RunState, ScheduleState
 from pipelines.store import deliveries, outbox
 from pipelines.store.deliveries import Bury, Take
 from pipelines.store.outbox import Post
 from pipelines.verbs import Verbs
 
 ADMIN = Actor("discord:1", "ann", 1, manages=True)
+ADMIN_BY_TOKEN = Actor("token:ci", "ci", level=Role.ADMIN)
 GUEST = Actor("discord:2", "vic", 2)
 YAML = """
 policy:
@@ -301,3 +302,15 @@ async def test_secrets_in_parameters_do_not_reach_the_audit(yaml):
         await verbs.run(by(ADMIN), "prices", {"api_token": "abcdefgh"})
         (row,) = await scheduler.reads.audit()
     assert {"params": {"api_token": "•••"}} == row.detail
+
+
+async def test_the_files_are_read_again_by_admins(yaml, project):
+    """It is recorded like any change; others are refused, and that is recorded as well."""
+    async with running(yaml) as (scheduler, verbs):
+        with pytest.raises(Denied, match="it needs admin"):
+            await verbs.reload(by(OPERATOR))
+        path = project.folder / "pipelines.yml"
+        path.write_text(path.read_text().replace("0 6 * * *", "0 8 * * *"))
+        assert "~1 pipeline, ~1 schedule" in str(await verbs.reload(by(ADMIN_BY_TOKEN)))
+        told = [(entry.verb, entry.allowed) for entry in await scheduler.reads.audit()]
+        assert [("reload", True), ("reload", False)] == told

@@ -1,7 +1,8 @@
 """Who asks, and whether they may: a bearer token, a browser that signed in with one, or anybody on this machine.
 
-Without any token in the store or the settings, and on loopback only, people of this machine may do everything. As soon
-as there is one token, everybody needs one. What somebody may do to a pipeline is the policy's to say (`Verbs.may`).
+Without any token in the store or the settings, and on loopback only, people of this machine may do everything: it has
+no other name, and no proxy passes requests on. As soon as there is one token, everybody needs one. What somebody may do
+to a pipeline is the policy's to say (`Verbs.may`).
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from enum import StrEnum
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipelines import Actor, Asked, Engine, Role, Settings, Tokens
+from pipelines import Actor, Asked, ConfigError, Engine, Problem, Role, Settings, Tokens
 from web.attempts import Attempts
-from web.hosts import host_of, is_loopback
-from web.refusals import NotFromHere, SignInNeeded, TooOften
+from web.hosts import Hosts, host_of, household, is_forwarded, is_loopback, plain_address
+from web.refusals import NotFromHere, Refused, SignInNeeded, TooOften
 from web.sessions import Sessions
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ SESSION_COOKIE, FORM_COOKIE = "pipecall_session", "pipecall_form"
 CSRF_FIELD = "csrf"
 """The name of the field that each form carries."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+SHORTEST = 16
+"""Characters that a token of the settings has at least: who can reach the service can guess at it."""
 HOW = "send a token as 'Authorization: Bearer TOKEN'; 'pipecall token create NAME --level viewer' makes one"
 
 
@@ -50,7 +53,7 @@ class Caller:
 
     def asked(self, door: str, *, key: str | None = None) -> Asked:
         """Return this request for `Verbs`; `key` makes it take effect once, however often this caller sends it."""
-        request_id = f"{door}:{self.actor.name}:{key}" if key is not None else None
+        request_id = f"{door}:{self.actor.id}:{key}" if key is not None else None
         return Asked(actor=self.actor, door=door, request_id=request_id, place={"client": self.client})
 
 
@@ -65,13 +68,12 @@ class Access:
         """Read tokens through `engine`.
 
         Raises:
-            ConfigError: the file with the token cannot be read.
+            ConfigError: the file with the token cannot be read, or the token is too short.
         """
         self._tokens = Tokens(engine.writer, engine.reader, clock=engine.clock)
         self._clock = engine.clock
-        token = settings.admin_token()
-        self._admin = Tokens.digest(token) if token else None
-        self._bound_here = is_loopback(settings.web_host)
+        self._admin = _admin(settings)
+        self._for_here = Hosts(settings.web_hosts, settings.web_host).of_this_machine
         self._attempts = attempts or Attempts()
         self._sessions = Sessions()
         self._key = secrets.token_bytes(32)
@@ -99,6 +101,18 @@ class Access:
         if await self._open(request, client):
             return Caller(LOCAL, Kind.LOCAL, client)
         raise SignInNeeded(HOW)
+
+    async def holds(self, request: Request) -> bool:
+        """Say whether who asked may still go on: their token is not revoked since, their session not over.
+
+        Raises:
+            StoreError: the store refused.
+        """
+        try:
+            await self.caller(request)
+        except Refused:
+            return False
+        return True
 
     async def sign_in(self, request: Request, response: Response, token: str) -> Actor:
         """Begin a session for the browser that sent `token`: sets its cookie on `response`.
@@ -149,14 +163,20 @@ class Access:
         return hmac.new(self._key, cookie.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
     async def _by_token(self, token: str, client: str) -> Actor:
-        if (wait_s := self._attempts.wait_s(client)) > 0:
-            raise TooOften(wait_s)
-        actor = await self._actor(Tokens.digest(token))
+        found, where = Tokens.digest(token), household(client)
+        self._listen(where, found)
+        actor = await self._actor(found)
+        self._listen(where, found)  # those who guess at many at one time learn no more than one after the other
         if actor is None:
-            self._attempts.failed(client)
+            self._attempts.failed(where)
             logger.warning("a wrong, expired or revoked token came from %s", client)
             raise SignInNeeded(f"this token is wrong, has expired or was revoked; {HOW}")
+        self._attempts.succeeded(where, found)
         return actor
+
+    def _listen(self, where: str, found: str) -> None:
+        if (wait_s := self._attempts.wait_s(where, found)) > 0:
+            raise TooOften(wait_s)
 
     async def _by_session(self, session_id: str) -> Actor | None:
         session = self._sessions.get(session_id)
@@ -178,8 +198,9 @@ class Access:
 
     async def _open(self, request: Request, client: str) -> bool:
         """Say whether no token is needed: nobody made one, and the request is of this machine all the way."""
-        here = self._bound_here and is_loopback(client) and is_loopback(host_of(request.headers.get("host", "")))
-        return here and not await self.guarded()
+        asked_as = host_of(request.headers.get("host", ""))
+        here = self._for_here and is_loopback(client) and is_loopback(asked_as)
+        return here and not is_forwarded(request.headers) and not await self.guarded()
 
     def _check_origin(self, request: Request) -> None:
         if request.method in SAFE:
@@ -195,6 +216,15 @@ class Access:
         response.set_cookie(name, value, path="/", httponly=True, samesite="strict", secure=secure)
 
 
+def _admin(settings: Settings) -> str | None:
+    """Return the digest of the settings' token; None where they have none."""
+    token = settings.admin_token()
+    if token is not None and len(token) < SHORTEST:
+        what = f"has {len(token)} characters; expected {SHORTEST} or more, such as those of 'openssl rand -hex 32'"
+        raise ConfigError([Problem(what, path="WEB_TOKEN", file="environment or .env")])
+    return Tokens.digest(token) if token else None
+
+
 def bearer(header: str | None) -> str | None:
     """Return the token of an `Authorization` header; None where there is none of the kind `Bearer`."""
     kind, _, token = (header or "").strip().partition(" ")
@@ -203,7 +233,7 @@ def bearer(header: str | None) -> str | None:
 
 def client_of(request: Request) -> str:
     """Return the address that a request comes from; behind a proxy on this machine, the one that it names."""
-    return request.client.host if request.client is not None else ""
+    return plain_address(request.client.host if request.client is not None else "")
 
 
 def access_of(request: Request) -> Access:

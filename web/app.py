@@ -10,13 +10,13 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from pipelines import Engine, PipecallError, Settings, Verbs
 from web.access import Access
 from web.api.routes import router as api
-from web.docs_page import document
+from web.docs_page import serve_docs
 from web.events import Events
 from web.guard import Guard
 from web.hosts import Hosts
@@ -59,8 +59,7 @@ def make_app(
     app.include_router(api())
     app.include_router(pages)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_api_route("/api/openapi.json", app.openapi, include_in_schema=False)
-    app.add_api_route("/api/docs", lambda: HTMLResponse(document(app.openapi())), include_in_schema=False)
+    serve_docs(app)
     serve_metrics(app, engine)
     for kind in (Refused, PipecallError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _told)

@@ -1,9 +1,10 @@
-"""Turns what happens in the engine into events for those who listen: runs, and pipelines files that are taken up."""
+"""Turns what happens in the engine into events for those who listen: runs, jobs, and pipelines files taken up."""
 
 from __future__ import annotations
 
-from pipelines import Engine, Run
+from pipelines import Engine, Run, ScheduleRow
 from web.events import Event, Events
+from web.service_values import JobEvent, ReloadEvent
 from web.values import RunValue
 
 
@@ -17,12 +18,22 @@ class Changes:
     def watch(self) -> None:
         """Begin."""
         self._engine.watch(self._run)
+        self._engine.jobs.watch(self._job)
         self._engine.reload.watch(self._reload)
 
     def _run(self, run: Run) -> None:
         if self._events.listening:
-            self._events.tell(Event("run", RunValue.model_validate(run).model_dump(mode="json"), run.pipeline))
+            self._events.tell(
+                Event("run", RunValue.of(run, self._engine.redactor).model_dump(mode="json"), run.pipeline)
+            )
+
+    def _job(self, row: ScheduleRow) -> None:
+        if self._events.listening:
+            told = JobEvent(
+                id=row.id, pipeline=row.pipeline, state=row.state.value, gone=row.id not in self._engine.jobs.rows
+            )
+            self._events.tell(Event("job", told.model_dump(mode="json"), row.pipeline))
 
     def _reload(self, change: object) -> None:
-        refused = isinstance(change, Exception)
-        self._events.tell(Event("reload", {"ok": not refused, "text": str(change)}))
+        told = ReloadEvent(ok=not isinstance(change, Exception), text=str(change))
+        self._events.tell(Event("reload", told.model_dump(mode="json")))

@@ -1,22 +1,26 @@
 """Events as they happen, for those who listen (Server-Sent Events): runs, jobs, and pipelines files that are taken up.
 
-Each listener has a bounded queue. One that does not read is dropped; the browser connects again and asks anew.
+Each listener has a bounded queue. One that does not read is dropped; so is one who may listen no more. Nothing is kept
+for those who come back: who connects again asks anew for what there is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-KEEP_ALIVE_S = 15.0
+KEEP_ALIVE_S = 10.0
 """After so many quiet seconds a comment is sent, so that proxies keep the connection."""
+CHECK_S = 10.0
+"""So often, in seconds, it is looked whether somebody may still listen."""
 WAITING = 500
 """So many events may wait for one listener."""
 LISTENERS = 100
 """So many may listen at one time."""
+STILL_HERE = b": still here\n\n"
 RETRY = b"retry: 3000\n\n"
 """How soon a browser connects again, in milliseconds."""
 
@@ -54,9 +58,9 @@ class Listener:
 class Events:
     """All who listen."""
 
-    def __init__(self, *, keep_alive_s: float = KEEP_ALIVE_S) -> None:
+    def __init__(self, *, keep_alive_s: float = KEEP_ALIVE_S, check_s: float = CHECK_S) -> None:
         """Begin with nobody; after `keep_alive_s` quiet seconds a listener gets a comment."""
-        self._keep_alive_s = keep_alive_s
+        self._keep_alive_s, self._check_s = keep_alive_s, check_s
         self._listeners: set[Listener] = set()
         self._closed = False
 
@@ -88,24 +92,37 @@ class Events:
         listener.end()
         self._listeners.discard(listener)
 
-    async def listen(self, wants: Callable[[Event], bool]) -> AsyncIterator[bytes]:
-        """Yield what happens from now on, as it goes over the line, until `close` or the listener is too slow."""
-        listener = Listener(wants)
+    async def listen(
+        self, wants: Callable[[Event], bool], allowed: Callable[[], Awaitable[bool]]
+    ) -> AsyncIterator[bytes]:
+        """Yield what happens from now on, as it goes over the line.
+
+        It ends with `close`, when the listener is too slow, and soon after it is no more `allowed`.
+        """
+        listener, time = Listener(wants), asyncio.get_running_loop().time
         self._listeners.add(listener)
+        checked = time()
         try:
             yield RETRY
             while not (self._closed and listener.queue.empty()):
-                try:
-                    async with asyncio.timeout(self._keep_alive_s):
-                        event = await listener.queue.get()
-                except TimeoutError:
-                    yield b": still here\n\n"
-                    continue
+                event = await self._next(listener)
+                if time() - checked >= self._check_s:
+                    checked = time()
+                    if not await allowed():
+                        return
                 if event is None:
                     return
                 yield event
         finally:
             self._listeners.discard(listener)
+
+    async def _next(self, listener: Listener) -> bytes | None:
+        """Return what the listener is sent next, None at its end."""
+        try:
+            async with asyncio.timeout(min(self._keep_alive_s, self._check_s)):
+                return await listener.queue.get()
+        except TimeoutError:
+            return STILL_HERE
 
     def close(self) -> None:
         """End all streams."""

@@ -41,6 +41,7 @@ class WebFace:
         self._leaving = False
         self._events = Events()
         self._address: str | None = None
+        self._engine: Engine | None = None
 
     def channels(self) -> Mapping[str, Channel]:
         """Return nothing: no messages leave through the web."""
@@ -61,6 +62,7 @@ class WebFace:
 
     async def start(self, scheduler: Engine) -> None:
         """Begin to serve over a running engine; returns at once, the port is opened in the web's own time."""
+        self._engine = scheduler
         self._life = asyncio.create_task(self._live(scheduler), name="web")
 
     async def leave(self) -> None:
@@ -100,7 +102,7 @@ class WebFace:
             logger.exception("the web has stopped; pipelines go on")
             self._state = "disabled: an unexpected error; the log tells more"
         finally:
-            self._address = None
+            self._at(None)
 
     async def _allowed(self, access: Access) -> bool:
         """Say whether it may listen at all: beyond this machine only where a token is needed."""
@@ -130,13 +132,19 @@ class WebFace:
             await self._run(server, opened)
 
     async def _run(self, server: Server, opened: socket.socket) -> None:
-        self._server, self._address, self._state = server, address_of(opened), "ready"
         if self._leaving:
             return
+        self._server, self._state = server, "ready"
+        self._at(address_of(opened))
         logger.info("web: %s", self._address)
         await server.serve(sockets=[opened])
-        self._address = None
+        self._at(None)
         self._state = "off: stopped" if self._leaving else "waiting: the server ended"
+
+    def _at(self, address: str | None) -> None:
+        self._address = address
+        if self._engine is not None:
+            self._engine.web_address = address
 
     async def _wait(self, why: str) -> None:
         told = f"waiting: {why}"

@@ -46,21 +46,26 @@ class Guard:
             return
         request = Request(scope)
         request.state.form_cookie = None
-        answer = _Answer(request, send)
+        answer, whole = _Answer(request, send), False
         try:
             self._admit(request)
-            body = await _body(request.headers, receive)
+            body, whole = await _body(request.headers, receive), True
             await self._app(scope, body, answer)
         except Exception as error:
             if answer.begun:
                 raise  # half an answer is out; the server cuts the connection
-            await self._tell(request, error)(scope, receive, answer)
+            told = self._tell(request, error)
+            if not whole:
+                told.headers["Connection"] = "close"  # what is left of the body is no next request, and not waited for
+            await told(scope, receive, answer)
 
     def _admit(self, request: Request) -> None:
         host = request.headers.get("host", "")
         if not self._hosts.knows(host):
             name = host[:200].encode("ascii", "backslashreplace").decode()
             raise Misdirected(f"this service does not go by the name '{name}'; WEB_HOSTS lists further names")
+        if "content-length" in request.headers and "transfer-encoding" in request.headers:
+            raise Refused("the body has two lengths: send either Content-Length or Transfer-Encoding")
         if self._leaving():
             raise Leaving
 

@@ -7,12 +7,9 @@ handful of rows for each of the named pipelines, whatever there is in all; its t
 from __future__ import annotations
 
 import asyncio
-import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -24,6 +21,7 @@ from prometheus_client.registry import Collector
 from pipelines import Engine, StoreError
 from web.access import Caller, caller
 from web.families import Ended, Reading, Reloads, families
+from web.release import program_version
 from web.tallies import Names, Spread, Tallies
 
 FRESH_S = 1.0
@@ -45,7 +43,7 @@ class Metrics(Collector):
         self._reading: Reading | None = None
         self._read_at = 0.0
         self._ended: Ended = ()
-        self._version = _version()
+        self._version = program_version()
         self.registry = CollectorRegistry()
         for make in (ProcessCollector, PlatformCollector, GCCollector):
             make(registry=self.registry)
@@ -109,16 +107,3 @@ def _told(spread: Spread) -> tuple[list[tuple[str, float]], float]:
 def _reloads(engine: Engine) -> Reloads:
     last = engine.reload.last
     return Reloads(ok=engine.reload.problem is None, at=last.at if last is not None else None)
-
-
-def _version() -> str:
-    """Return the version that runs: of the tree beside, else of the installed package."""
-    project = Path(__file__).parent.parent / "pyproject.toml"
-    try:
-        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
-    except OSError:
-        pass
-    try:
-        return version("pipecall")
-    except PackageNotFoundError:
-        return "unknown"

@@ -11,56 +11,105 @@ import contextlib
 import socket
 from collections.abc import Iterator
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 CONNECTIONS = 256
-"""So many connections may be open at one time; further ones are closed at once."""
-FIRST_S = 15.0
-"""So long, in seconds, a new connection may take until its first request is there."""
+"""So many connections may be open at one time; for a further one that which idles the longest is closed, else it."""
+HEAD_S = 15.0
+"""So long, in seconds, a request may take until its head is there, counted from when it could begin."""
 FINISH_S = 5
 """So long, in seconds, requests under way may take once the service stops."""
+SLOW_S = 30.0
+"""So long, in seconds, somebody may take nothing of what is sent to them; then they are cut off."""
+TICK_S = 0.5
+"""So often, in seconds, it is looked whether to end, and the date of answers is brought up to date."""
 PROXIES = ["127.0.0.1", "::1"]
 """Who may say on whose behalf a request comes."""
 
 
 class Connection(H11Protocol):
-    """A connection that must come to the point."""
+    """A connection that must come to the point, and take what it asked for."""
 
-    _first: asyncio.TimerHandle | None = None
+    _due: asyncio.TimerHandle | None = None
+    _slow: asyncio.TimerHandle | None = None
+    since = 0.0
+    """When it began to wait for a request, by the loop's clock."""
 
     @property
-    def _begun(self) -> bool:
-        """Whether a request of it was ever understood."""
-        return isinstance(getattr(self, "cycle", None), RequestResponseCycle)
+    def idle(self) -> bool:
+        """Whether no request is under way: at most a part of a head is there."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return (cycle is None or cycle.response_complete) and self.conn.their_state is h11.IDLE
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take it, or close it where there are too many."""
+        """Take it; where there are too many, one that idles makes place for it."""
         super().connection_made(transport)
+        self.since = self.loop.time()
+        self._attend()
         if len(self.connections) > CONNECTIONS:
-            transport.close()
-            return
-        self._first = self.loop.call_later(FIRST_S, self._hurry)
+            others = [each for each in self.connections if isinstance(each, Connection) and each is not self]
+            min((each for each in others if each.idle), key=lambda each: each.since, default=self).transport.close()
 
-    def _hurry(self) -> None:
-        if not self._begun:
-            self.transport.close()
+    def data_received(self, data: bytes) -> None:
+        """Take what came."""
+        super().data_received(data)
+        self._attend()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self.since = self.loop.time()
+        self._attend()
+
+    def _attend(self) -> None:
+        """Have the head of a request be there in time: one clock runs for it, whatever trickles in."""
+        if not self.idle:
+            self._rest()
+        elif self._due is None:
+            self._due = self.loop.call_later(HEAD_S, self.transport.close)
+
+    def _rest(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def pause_writing(self) -> None:
+        """Send no more until what waits is taken, and cut it off where that lasts."""
+        super().pause_writing()
+        self._slow = self.loop.call_later(SLOW_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Send on."""
+        super().resume_writing()
+        self._unhurry()
+
+    def _unhurry(self) -> None:
+        if self._slow is not None:
+            self._slow.cancel()
+            self._slow = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of it."""
-        if self._first is not None:
-            self._first.cancel()
+        self._rest()
+        self._unhurry()
         super().connection_lost(exc)
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its signal handlers."""
+    """uvicorn without its signal handlers, and without its haste."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to the service."""
         yield
+
+    async def main_loop(self) -> None:
+        """Look now and then whether it is to end: to do so ten times a second is half of what an idle web costs."""
+        while not await self.on_tick(0):  # noqa: ASYNC110 - uvicorn's flag sends no event
+            await asyncio.sleep(TICK_S)
 
 
 def make_server(app: ASGIApp) -> Server:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from pipelines import Redactor, Run, ScheduleRow
+from web import examples
 
 
 class Value(BaseModel):
@@ -15,9 +19,15 @@ class Value(BaseModel):
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
-class Problem(BaseModel):
-    """What went wrong, as RFC 9457 says."""
+def like(example: Mapping[str, Any]) -> ConfigDict:
+    """Return the settings of a value with an example."""
+    return ConfigDict(from_attributes=True, frozen=True, json_schema_extra={"examples": [dict(example)]})
 
+
+class Problem(BaseModel):
+    """What went wrong, as RFC 9457 says. Some have further members, such as `missing` or `problems`."""
+
+    model_config = ConfigDict(extra="allow")
     type: str = Field(examples=["about:blank"])
     title: str = Field(examples=["Not there"])
     status: int = Field(examples=[404])
@@ -36,6 +46,7 @@ class Fault(Value):
 class RunValue(Value):
     """A run. Instants are UTC; `due_at` is the scheduled one."""
 
+    model_config = like(examples.RUN)
     id: int = Field(examples=[42])
     pipeline: str = Field(examples=["prices"])
     state: str = Field(examples=["succeeded"])
@@ -53,6 +64,11 @@ class RunValue(Value):
     error: Fault | None
     items_in: int
     items_out: int
+
+    @classmethod
+    def of(cls, run: Run, redactor: Redactor) -> Self:
+        """Return a run as it may be shown: secrets among its parameters are hidden."""
+        return cls.model_validate(replace(run, params=redactor.values(run.params)))
 
 
 class AttemptValue(Value):
@@ -89,6 +105,7 @@ class ProgressValue(Value):
 class RunDetail(Value):
     """A run with all that is known of it."""
 
+    model_config = like(examples.RUN_DETAIL)
     run: RunValue
     attempts: list[AttemptValue]
     stages: list[StageValue]
@@ -98,6 +115,7 @@ class RunDetail(Value):
 class Runs(BaseModel):
     """A page of runs, newest first; `next` is the path of the page of older ones."""
 
+    model_config = like(examples.RUNS)
     runs: list[RunValue]
     next: str | None = Field(examples=["/api/runs?limit=50&before=41"])
 
@@ -105,6 +123,7 @@ class Runs(BaseModel):
 class ScheduleValue(Value):
     """A job: when a pipeline is due. `spec` is what a pipelines file would say, `words` the same for people."""
 
+    model_config = like(examples.JOB)
     id: str = Field(examples=["prices-daily"])
     pipeline: str
     spec: Mapping[str, Any]
@@ -119,10 +138,16 @@ class ScheduleValue(Value):
     paused_until: datetime | None
     pause_reason: str | None
 
+    @classmethod
+    def of(cls, row: ScheduleRow, redactor: Redactor) -> Self:
+        """Return a job as it may be shown: secrets among its parameters are hidden."""
+        return cls.model_validate(replace(row, params=redactor.values(row.params)))
+
 
 class PipelineValue(BaseModel):
-    """A pipeline and how it stands."""
+    """A pipeline and how it stands: `running` are numbers of runs, `last` is the one that was executed last."""
 
+    model_config = like(examples.PIPELINE)
     name: str
     description: str
     enabled: bool
@@ -137,6 +162,7 @@ class PipelineValue(BaseModel):
 class LineValue(BaseModel):
     """A line of a run's log; `seq` counts from 1, `level` is that of Python's logging."""
 
+    model_config = like(examples.LINE)
     seq: int
     at: datetime
     level: int
@@ -169,8 +195,10 @@ class MissedValue(BaseModel):
 
 
 class AuditValue(BaseModel):
-    """What somebody asked for."""
+    """What somebody asked for; `missing` says what a denied request lacked."""
 
+    model_config = like(examples.AUDIT)
+    id: int
     at: datetime
     actor: str
     actor_id: str
@@ -186,6 +214,7 @@ class AuditValue(BaseModel):
 class Preview(BaseModel):
     """What a time means: in words, the next instants (UTC), and what to know beforehand."""
 
+    model_config = like(examples.PREVIEW)
     words: str
     spec: Mapping[str, Any]
     next: list[datetime]
@@ -210,7 +239,39 @@ class Count(BaseModel):
     count: int
 
 
-class Text(BaseModel):
-    """A change of the pipelines in words; None where all is as it was."""
+class IncidentValue(Value):
+    """A pipeline's trouble that goes on; `count` is how often, `summary` a line about the newest."""
 
-    change: str | None
+    model_config = like(examples.INCIDENT)
+    id: int
+    pipeline: str
+    kind: str
+    opened_at: datetime
+    last_at: datetime
+    first_run_id: int | None
+    last_run_id: int | None
+    count: int
+    summary: str
+    acknowledged_by: str | None
+
+
+class QuestionValue(Value):
+    """What is to become of a job's missed instants; `choice` is None while nobody has decided."""
+
+    model_config = like(examples.QUESTION)
+    id: int
+    schedule_id: str
+    pipeline: str
+    instants: list[datetime]
+    asked_at: datetime
+    expires_at: datetime
+    choice: str | None
+    decided_by: str | None
+    decided_at: datetime | None
+
+
+class DecidedValue(BaseModel):
+    """A question as it now stands, and the runs that make up for what was missed."""
+
+    question: QuestionValue
+    runs: list[RunValue]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, tzinfo
+from heapq import nsmallest
 
 from pipelines import Trigger
 
@@ -14,8 +15,8 @@ OFTEN = 4 * DAYS
 """What is due more often than this in a week is told in words alone."""
 TRIGGERS = 250
 """So many different triggers are worked out at most."""
-BREATH = 10
-"""After so many triggers others have their turn."""
+BREATH, LOOKED_AT = 10, 500
+"""After so many triggers, and after so many schedules, others have their turn."""
 PER_DAY, OFTEN_SHOWN = 30, 40
 
 
@@ -62,28 +63,30 @@ async def week(schedules: Iterable[Timed], now: datetime, zone: tzinfo) -> Week:
     """Work out the week from `now` on; `schedules` that come first are the last to be left out."""
     today = now.astimezone(zone).date()
     end = datetime.combine(today + timedelta(days=DAYS), time(), zone)
-    known: dict[tuple[str, timedelta], list[datetime] | None] = {}
-    found: dict[date, list[Due]] = {today + timedelta(days=place): [] for place in range(DAYS)}
+    known: dict[tuple[str, timedelta], list[tuple[date, datetime, str]] | None] = {}
+    found: dict[date, list[tuple[datetime, str, str]]] = {today + timedelta(days=place): [] for place in range(DAYS)}
     often: list[Timed] = []
-    every, left_out = list(schedules), 0
-    for each in every:
+    looked_at, left_out = 0, 0
+    for looked_at, each in enumerate(schedules, start=1):
+        if looked_at % LOOKED_AT == 0:
+            await asyncio.sleep(0)
         key = (each.trigger.key, each.offset)
         if key not in known:
             if len(known) >= TRIGGERS:
                 left_out += 1
                 continue
-            known[key] = instants(each.trigger, now - each.offset, end - each.offset)
+            due = instants(each.trigger, now - each.offset, end - each.offset)
+            known[key] = [_told(at + each.offset, zone) for at in due] if due is not None else None
             if len(known) % BREATH == 0:
                 await asyncio.sleep(0)
-        due = known[key]
-        if due is None:
+        told = known[key]
+        if told is None:
             often.append(each)
             continue
-        for at in due:
-            there = (at + each.offset).astimezone(zone)
-            found[there.date()].append(Due(at + each.offset, f"{there:%H:%M}", each.pipeline))
-    days = [_day(day, sorted(due, key=lambda each: (each.at, each.pipeline))) for day, due in found.items()]
-    return Week(days, often[:OFTEN_SHOWN], max(len(often) - OFTEN_SHOWN, 0), len(every), left_out)
+        for day, at, clock in told:
+            found[day].append((at, each.pipeline, clock))
+    days = [_day(day, due) for day, due in found.items()]
+    return Week(days, often[:OFTEN_SHOWN], max(len(often) - OFTEN_SHOWN, 0), looked_at, left_out)
 
 
 def instants(trigger: Trigger, after: datetime, end: datetime) -> list[datetime] | None:
@@ -97,5 +100,11 @@ def instants(trigger: Trigger, after: datetime, end: datetime) -> list[datetime]
     return found
 
 
-def _day(day: date, due: list[Due]) -> Day:
-    return Day(f"{day:%a} {day.day} {day:%b}", due[:PER_DAY], max(len(due) - PER_DAY, 0))
+def _told(at: datetime, zone: tzinfo) -> tuple[date, datetime, str]:
+    there = at.astimezone(zone)
+    return there.date(), at, f"{there:%H:%M}"
+
+
+def _day(day: date, due: list[tuple[datetime, str, str]]) -> Day:
+    first = [Due(at, clock, pipeline) for at, pipeline, clock in nsmallest(PER_DAY, due)]
+    return Day(f"{day:%a} {day.day} {day:%b}", first, max(len(due) - PER_DAY, 0))

@@ -5,7 +5,7 @@ They only watch, count, hold back from sinks, or stop after so many items; the c
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,9 +122,9 @@ class Flow(StageBuilder):
             return HeldBack(target.__name__)
         return self._registry.build(spec)
 
-    def forget(self) -> None:
-        """See `Registry.forget`."""
-        self._registry.forget()
+    def renew(self, paths: Iterable[str]) -> None:
+        """See `Registry.renew`."""
+        self._registry.renew(paths)
 
     def counts(self, outcome: Outcome) -> list[StageCount]:
         """Return the counts of the user's own stages."""

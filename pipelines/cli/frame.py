@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from pipelines.cli import printing
 from pipelines.cli.late import late
+from pipelines.errors import ConfigError
 from pipelines.log import printable
 from pipelines.model import Actor, Asked, Role
 from pipelines.settings import Settings, read_settings
@@ -109,23 +111,36 @@ class Short(logging.Formatter):
         return f"{level}{printable(record.getMessage())}"
 
 
+def _known(chosen: Settings, *, file: bool, lenient: bool) -> tuple[Catalog, bool]:
+    """Return the pipelines, and whether the file could be read and was."""
+    if not file:
+        return _no_catalog(chosen), False
+    try:
+        return catalog(chosen), True
+    except ConfigError:
+        if not lenient:
+            raise
+        printing.note("the pipelines file is wrong ('pipecall check' says how); this is by what the store knows")
+        return _no_catalog(chosen), False
+
+
 @asynccontextmanager
-async def attached(chosen: Settings | None = None, *, file: bool = True) -> AsyncIterator[Desk]:
+async def attached(chosen: Settings | None = None, *, file: bool = True, lenient: bool = False) -> AsyncIterator[Desk]:
     """Within the block, act on the store beside whatever service runs on it; None reads the settings.
 
     Without `file` neither pipelines nor jobs are known, so that runs can be stopped while the file is wrong or a
-    plugin hangs as it is imported.
+    plugin hangs as it is imported. Where it is `lenient`, a wrong file is told, and the jobs are those of the store.
 
     Raises:
         ConfigError: a setting or the pipelines file is wrong.
         StoreError: the store cannot be used.
     """
     chosen = chosen or settings()
-    known = catalog(chosen) if file else _no_catalog(chosen)
+    known, read = _known(chosen, file=file, lenient=lenient)
     made = late("pipelines.engine:Engine")(chosen, known, env=os.environ, attached=True)
     async with made as engine:
         if file:
-            await engine.attach()
+            await engine.attach(file=read)
         yield Desk(engine, late("pipelines.verbs:Verbs")(engine))
 
 

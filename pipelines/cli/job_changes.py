@@ -26,7 +26,7 @@ def pause(job: Job, until: Until = None, lasting: For = None, reason: Reason = N
 
 
 async def _pause(job: str, until: str | None, *, lasting: str | None, reason: str | None) -> ScheduleRow:
-    async with frame.attached() as desk:
+    async with frame.attached(lenient=True) as desk:
         there = {"zone": desk.engine.jobs.get(job).timezone, "now": desk.engine.clock()}
         end = late("pipelines.cli.moments:moment")(until, **there) if until is not None else None
         end = late("pipelines.cli.moments:after")(lasting, **there) if lasting is not None else end
@@ -37,7 +37,7 @@ def resume(job: Job) -> None:
     """Resume a paused job, from now on."""
 
     async def work() -> ScheduleRow:
-        async with frame.attached() as desk:
+        async with frame.attached(lenient=True) as desk:
             return desk.engine.jobs.with_next_due(await desk.verbs.resume(desk.asked(), job))
 
     row = frame.run_async(work())
@@ -49,7 +49,7 @@ def remove_job(job: Job) -> None:
     """Take away a job that was added here, in chat or on the web; one of the pipelines file is paused instead."""
 
     async def work() -> ScheduleRow:
-        async with frame.attached() as desk:
+        async with frame.attached(lenient=True) as desk:
             return await desk.verbs.remove(desk.asked(), job)
 
     row = frame.run_async(work())
@@ -60,7 +60,7 @@ def restore_job(job: Job) -> None:
     """Bring back a job that was removed in the last ten minutes."""
 
     async def work() -> ScheduleRow:
-        async with frame.attached() as desk:
+        async with frame.attached(lenient=True) as desk:
             return desk.engine.jobs.with_next_due(await desk.verbs.restore(desk.asked(), job))
 
     row = frame.run_async(work())

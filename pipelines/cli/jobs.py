@@ -20,7 +20,7 @@ def jobs(pipeline: Pipeline = None, as_json: frame.Json = False) -> None:
 
 
 async def _list(pipeline: str | None, as_json: bool) -> None:
-    async with frame.attached() as desk:
+    async with frame.attached(lenient=True) as desk:
         if pipeline is not None:
             desk.engine.catalog.get(pipeline)
         views = [view for view in desk.engine.overview.jobs() if pipeline in (None, view.row.pipeline)]

@@ -23,6 +23,7 @@ class Verb(StrEnum):
     SCHEDULE = "schedule"
     REMOVE = "remove"
     REDELIVER = "redeliver"
+    RELOAD = "reload"
 
 
 class Role(IntEnum):

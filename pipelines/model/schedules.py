@@ -47,6 +47,10 @@ class ScheduleRow:
     pause_reason: str | None = None
     removed_at: datetime | None = None
 
+    def tells_as_much_as(self, known: ScheduleRow | None) -> bool:
+        """Say whether a row that is known already says the same; its newest instant moves by itself."""
+        return known is not None and replace(known, last_due_at=self.last_due_at, next_due_at=None) == self
+
     @property
     def ended(self) -> bool:
         """True for an active one whose end has passed, as far as its next run is filled in."""

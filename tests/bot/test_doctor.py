@@ -9,8 +9,8 @@ import pytest
 
 from bot import doctor
 from bot.__main__ import main
-from bot.doctor import Level
 from bot.permissions import permissions_in
+from pipelines import Level
 from tests.bot.conftest import FETCHER, place
 from tests.fake_discord import faults
 from tests.fake_discord.world import ADMINISTRATOR, ATTACH_FILES, EVERYTHING, SEND_MESSAGES, VIEW_CHANNEL

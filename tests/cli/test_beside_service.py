@@ -220,7 +220,7 @@ def test_status_shows_what_runs_and_what_failed(here, capsys):
 
 
 def test_health_needs_no_pipelines_file(here, capsys):
-    """It is ok while the service is, even where the file is broken by now; as is `status`, which says so."""
+    """It is ok while the service is, even where the file is gone by now; `status` says so, and jobs can be paused."""
     assert "ok\n" == said(capsys, "health")
     kept = here.folder / "kept.yml"
     (here.folder / "pipelines.yml").rename(kept)
@@ -228,6 +228,10 @@ def test_health_needs_no_pipelines_file(here, capsys):
         assert "ok" == asked(capsys, "health")["status"]
         assert 2 == main(["status"])
         assert ("service\truns" in capsys.readouterr().out) is True
+        assert 0 == main(["pause", "quick"])
+        assert "the pipelines file is wrong" in capsys.readouterr().err
+        assert "paused" == next(job["state"] for job in asked(capsys, "jobs") if job["id"] == "quick")
+        assert 0 == main(["resume", "quick"])
     finally:
         kept.rename(here.folder / "pipelines.yml")
 

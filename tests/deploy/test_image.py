@@ -13,6 +13,7 @@ from pathlib import Path
 from subprocess import Popen
 
 import pytest
+import yaml
 
 from pipelines.settings import Settings
 from tests.deploy.image import DEPLOY, Image, command_of, copies, environment, final, instructions
@@ -129,7 +130,9 @@ def test_it_serves_by_itself(served):
     assert 200 == served.get("/api/scheduler/health")[0]
     assert 401 == served.get("/metrics")[0]
     status, text = served.get("/metrics", authorization=f"Bearer {TOKEN}")
-    assert (200, True) == (status, "pipecall_pipelines 3.0" in text)
+    shipped = yaml.safe_load((ROOT / "pipelines.yml").read_text(encoding="utf-8"))["pipelines"]
+    assert 200 == status
+    assert f"pipecall_pipelines {float(len(shipped))}" in text.splitlines()
     assert (served.image.root / "data" / "pipecall.db").is_file()
 
 

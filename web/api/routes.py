@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Security
+from fastapi.security import APIKeyCookie, HTTPBearer
 
+from web.access import SESSION_COOKIE
 from web.api import matters, pipelines, runs, schedules, service
-from web.asking import BEARER, FAULTS
 
 
 def router() -> APIRouter:
     """Return everything under `/api`."""
-    whole = APIRouter(prefix="/api", responses=FAULTS, dependencies=[Depends(BEARER)])
+    token = HTTPBearer(
+        auto_error=False, scheme_name="token", description="A token that 'pipecall token create' made, or WEB_TOKEN."
+    )
+    session = APIKeyCookie(
+        name=SESSION_COOKIE, auto_error=False, scheme_name="session", description="A browser that signed in."
+    )
+    whole = APIRouter(prefix="/api", dependencies=[Security(token), Security(session)])
     for each in (pipelines, runs, schedules, matters, service):
         whole.include_router(each.router)
     return whole

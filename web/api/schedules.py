@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from pipelines import BadSchedule, Engine, ScheduleRow, Verb, cautions, next_fires, understand
-from web.asking import Key, Name, Who, asked, engine_of, see, verbs_of
+from pipelines import AuditEntry, BadSchedule, Engine, ScheduleRow, Verb, cautions, next_fires, understand
+from web.asking import Change, Name, Wanted, Who, engine_of, see, verbs_of
+from web.listing import listing
 from web.values import Preview, ScheduleValue
 
 router = APIRouter(tags=["schedules"])
@@ -25,6 +27,11 @@ class Time(BaseModel):
 class Wish(Time):
     """A job that is wanted; `name` None: one is made."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"pipeline": "prices", "when": "every weekday at 09:00", "timezone": "Europe/Stockholm"}]
+        }
+    )
     pipeline: str = Field(max_length=200)
     name: str | None = Field(default=None, max_length=200)
     params: dict[str, Any] = Field(default_factory=dict)
@@ -33,36 +40,44 @@ class Wish(Time):
 class Look(Time):
     """A time to look at: `count` instants of it."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"when": "0 9 * * 1-5", "count": 3}]})
     count: int = Field(default=5, ge=1, le=50)
 
 
 class Pause(BaseModel):
     """Until when a job is paused (None: until somebody resumes it), and why."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"until": "2030-01-01T12:00:00Z", "reason": "holidays"}, {}]}
+    )
     until: AwareDatetime | None = None
     reason: str | None = Field(default=None, max_length=500)
 
 
-@router.get("/schedules", summary="All jobs")
-async def every(request: Request, who: Who) -> list[ScheduleValue]:
+@router.get("/schedules", summary="All jobs", response_model=list[ScheduleValue])
+async def every(request: Request, who: Who) -> Response:
     """Jobs of pipelines that the caller may look at, by id."""
-    jobs = engine_of(request).overview.jobs()
-    seen = verbs_of(request).within(who.actor, Verb.VIEW, {job.row.pipeline for job in jobs})
-    return [ScheduleValue.model_validate(job.row) for job in jobs if job.row.pipeline in seen]
-
-
-@router.post("/schedules", status_code=201, summary="Make a job")
-async def make(request: Request, response: Response, who: Who, wish: Wish, key: Key = None) -> ScheduleValue:
-    """A job of a pipeline at the times that `when` says."""
     engine = engine_of(request)
+    jobs = engine.overview.jobs()
+    seen = verbs_of(request).within(who.actor, Verb.VIEW, {job.row.pipeline for job in jobs})
+    return await listing(ScheduleValue.of(job.row, engine.redactor) for job in jobs if job.row.pipeline in seen)
+
+
+@router.post("/schedules", status_code=201, summary="Make a job", responses={404: {}})
+async def make(change: Change, wish: Wish) -> ScheduleValue:
+    """A job of a pipeline at the times that `when` says; `Location` is where it is found."""
+    engine = change.engine
     zone = wish.timezone or engine.catalog.options.timezone
     meant = understand(wish.when, zone=zone, now=engine.clock(), schedule_id=wish.name or wish.pipeline)
-    row = await verbs_of(request).schedule(
-        asked(who, key), wish.pipeline, meant.spec, timezone=zone, params=wish.params, name=wish.name
+    made = await _changed(
+        change,
+        wish.name or "",
+        lambda: change.verbs.schedule(
+            change.asked, wish.pipeline, meant.spec, timezone=zone, params=wish.params, name=wish.name
+        ),
     )
-    response.headers["Location"] = f"/api/schedules/{row.id}"
-    return ScheduleValue.model_validate(row)
+    change.response.headers["Location"] = f"/api/schedules/{made.id}"
+    return made
 
 
 @router.post("/schedules/preview", summary="What a time means")
@@ -89,32 +104,43 @@ async def one(request: Request, who: Who, name: Name) -> ScheduleValue:
 
 
 @router.post("/schedules/{name}/enable", summary="Resume a job")
-async def enable(request: Request, who: Who, name: Name, key: Key = None) -> ScheduleValue:
+async def enable(change: Change, name: Name) -> ScheduleValue:
     """A paused job is due again, from now on."""
-    return _value(engine_of(request), await verbs_of(request).resume(asked(who, key), name))
+    return await _changed(change, name, lambda: change.verbs.resume(change.asked, name))
 
 
 @router.post("/schedules/{name}/disable", summary="Pause a job")
-async def disable(request: Request, who: Who, name: Name, pause: Pause | None = None, key: Key = None) -> ScheduleValue:
-    """A job is due no more until it is resumed."""
+async def disable(change: Change, name: Name, pause: Pause | None = None) -> ScheduleValue:
+    """A job is due no more until it is resumed, by somebody or at `until`."""
     wish = pause or Pause()
-    if wish.until is not None and wish.until <= engine_of(request).clock():
+    if wish.until is not None and wish.until <= change.engine.clock():
         raise BadSchedule(f"{wish.until.isoformat()} is in the past; expected an instant to come")
-    row = await verbs_of(request).pause(asked(who, key), name, until=wish.until, reason=wish.reason)
-    return _value(engine_of(request), row)
+    return await _changed(
+        change, name, lambda: change.verbs.pause(change.asked, name, until=wish.until, reason=wish.reason)
+    )
 
 
 @router.delete("/schedules/{name}", summary="Remove a job")
-async def remove(request: Request, who: Who, name: Name, key: Key = None) -> ScheduleValue:
+async def remove(change: Change, name: Name) -> ScheduleValue:
     """Takes away a job that somebody made; for ten minutes it can be restored."""
-    return ScheduleValue.model_validate(await verbs_of(request).remove(asked(who, key), name))
+    return await _changed(change, name, lambda: change.verbs.remove(change.asked, name))
 
 
 @router.post("/schedules/{name}/restore", summary="Bring a removed job back")
-async def restore(request: Request, who: Who, name: Name, key: Key = None) -> ScheduleValue:
+async def restore(change: Change, name: Name) -> ScheduleValue:
     """Brings back a job that was removed less than ten minutes ago."""
-    return ScheduleValue.model_validate(await verbs_of(request).restore(asked(who, key), name))
+    return await _changed(change, name, lambda: change.verbs.restore(change.asked, name))
+
+
+async def _changed(change: Wanted, name: str, deed: Callable[[], Awaitable[ScheduleRow]]) -> ScheduleValue:
+    """Do something to a job, once, and return it as it then stands."""
+
+    async def again(entry: AuditEntry) -> ScheduleRow:
+        there = change.engine.jobs.rows.get(entry.target or name)
+        return there if there is not None else await change.engine.jobs.removed(entry.target or name)
+
+    return _value(change.engine, await change.once(deed, again))
 
 
 def _value(engine: Engine, row: ScheduleRow) -> ScheduleValue:
-    return ScheduleValue.model_validate(engine.jobs.with_next_due(row))
+    return ScheduleValue.of(engine.jobs.with_next_due(row), engine.redactor)

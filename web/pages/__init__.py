@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from web.pages import calendar, overview, pipeline, pipelines, records, run, runs, schedules, signing
+from web.pages import (
+    calendar,
+    mutes,
+    overview,
+    pipeline,
+    pipelines,
+    questions,
+    records,
+    reloading,
+    run,
+    runs,
+    schedules,
+    signing,
+)
 from web.pages.frame import problem_page
 
 __all__ = ["problem_page", "router"]
 
 router = APIRouter(include_in_schema=False)
-for _part in (overview, pipelines, pipeline, runs, run, schedules, calendar, records, signing):
+_PARTS = (
+    *(overview, pipelines, pipeline, mutes, runs, run, schedules, calendar, records, questions, reloading),
+    signing,
+)
+for _part in _PARTS:
     router.include_router(_part.router)

@@ -25,9 +25,8 @@ async def calendar(request: Request, who: Annotated[Caller, Depends(caller)]) ->
     jobs = [job for job in engine.overview.jobs() if job.row.id in entries and job.row.state is ScheduleState.ACTIVE]
     names = verbs_of(request).within(who.actor, Verb.VIEW, {job.row.pipeline for job in jobs})
     jobs = sorted((job for job in jobs if job.row.pipeline in names), key=_soonest)
-    timed = [
-        Timed(job.row.pipeline, job.row.words, entries[job.row.id].trigger, entries[job.row.id].offset) for job in jobs
-    ]
+    entered = ((job.row, entries.get(job.row.id)) for job in jobs)  # one by one: others have their turn between
+    timed = (Timed(row.pipeline, row.words, each.trigger, each.offset) for row, each in entered if each is not None)
     return page(request, "calendar.html", who, week=await week(timed, engine.clock(), zone_of(engine)))
 
 

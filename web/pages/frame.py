@@ -90,8 +90,8 @@ def zone_of(engine: Engine) -> tzinfo:
     return check_zone(engine.catalog.options.timezone)
 
 
-def check(request: Request, who: Caller, verb: Verb, pipeline: str) -> None:
-    """Let pass who may do something to a pipeline.
+def check(request: Request, who: Caller, verb: Verb, pipeline: str | None) -> None:
+    """Let pass who may do something to a pipeline, or (None) in general.
 
     Raises:
         Denied: they may not.
@@ -159,6 +159,7 @@ def _frame(request: Request, who: Caller | None, said: Said | None) -> dict[str,
         "caller": who,
         "csrf": access_of(request).csrf(request),
         "here": lambda href: path == href or (href != "/" and path.startswith(f"{href}/")),
+        "may_reload": who is not None and verbs_of(request).may(who.actor, Verb.RELOAD).allowed,
         "nonce": lambda: secrets.token_urlsafe(12),
         "pages": PAGES,
         "problem": "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from heapq import nsmallest
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -13,6 +14,7 @@ from pipelines import Engine, Mark, PipelineView, Run, RunState, StageCount, Ver
 from web import pictures
 from web.access import Caller, caller
 from web.pages.frame import engine_of, page, started_by, verbs_of, zone_of
+from web.pages.questions import still_open
 
 router = APIRouter()
 
@@ -76,6 +78,7 @@ async def overview(request: Request, who: Annotated[Caller, Depends(caller)]) ->
         live_more=max(len(live) - LIVE, 0),
         may_run=verbs.within(who.actor, Verb.RUN, {run.pipeline for run in shown if run is not None}),
         pipelines_count=f"{len(seen):,}",
+        questions=await still_open(request, who),
         recent=recent,
         upcoming=upcoming(seen),
     )
@@ -104,7 +107,7 @@ def upcoming(views: Sequence[PipelineView]) -> list[tuple[str, datetime, str]]:
     """Return the next schedules that are due: pipeline, instant, and in words when they are due at all."""
     rows = [job.row for view in views if view.next_due_at is not None for job in view.jobs]
     due = [(row.next_due_at, row.pipeline, row.words) for row in rows if row.next_due_at is not None]
-    return [(name, at, said) for at, name, said in sorted(due)[:NEXT]]
+    return [(name, at, said) for at, name, said in nsmallest(NEXT, due)]
 
 
 def hours(marks: Sequence[Mark], now: datetime, zone: Any) -> list[pictures.Column]:

@@ -18,6 +18,7 @@ from web import pictures, words
 from web.access import Caller, caller
 from web.pages.deeds import done, submitted
 from web.pages.frame import Said, check, engine_of, may, page, verbs_of, zone_of
+from web.pages.mutes import mute_of
 
 router = APIRouter()
 
@@ -95,9 +96,11 @@ async def shown(
         jobs=view.jobs if view is not None else (),
         marks_count=min(len(marks), STRIP),
         may_change=verbs.within(who.actor, Verb.PAUSE, [name]),
+        may_mute=view is not None and may(request, who, Verb.MUTE, name),
         may_remove=verbs.within(who.actor, Verb.REMOVE, [name]),
         may_run=view is not None and may(request, who, Verb.RUN, name),
         may_schedule=view is not None and may(request, who, Verb.SCHEDULE, name),
+        mute=await mute_of(engine, name),
         name=name,
         problem=problem,
         rate=words.rate(stats.success_rate) if stats is not None else "–",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated
@@ -20,6 +20,14 @@ router = APIRouter()
 ON_PAGE, STRIP = 50, 20
 CHOICES: Mapping[str, str] = MappingProxyType(
     {"": "all", "failing": "that fail", "running": "that run", "unscheduled": "without schedule", "off": "switched off"}
+)
+_KINDS: Mapping[str, Callable[[PipelineView], bool]] = MappingProxyType(
+    {
+        "failing": lambda view: view.failing,
+        "running": lambda view: bool(view.running or view.queued),
+        "unscheduled": lambda view: not view.jobs,
+        "off": lambda view: not view.definition.enabled,
+    }
 )
 
 
@@ -40,7 +48,8 @@ async def pipelines(request: Request, who: Annotated[Caller, Depends(caller)], q
     names = verbs.within(who.actor, Verb.VIEW, (view.name for view in views))
     seen = [view for view in views if view.name in names]
     only = only if only in CHOICES else ""
-    found = [view for view in seen if fits(view, q[:200], only)]
+    wanted = q[:200].casefold().split()
+    found = [view for view in seen if fits(view, wanted, only)] if wanted or only else seen
     number, count = turned(request.query_params.get("page", ""), len(found))
     shown = found[(number - 1) * ON_PAGE : number * ON_PAGE]
     strips = await engine.reads.strips([view.name for view in shown], STRIP)
@@ -61,17 +70,12 @@ async def pipelines(request: Request, who: Annotated[Caller, Depends(caller)], q
     )
 
 
-def fits(view: PipelineView, q: str, only: str) -> bool:
-    """Say whether a pipeline is one that was searched for."""
-    wanted = q.casefold().split()
-    text = f"{view.name} {view.definition.description}".casefold()
-    kind = {
-        "failing": view.failing,
-        "running": bool(view.running or view.queued),
-        "unscheduled": not view.jobs,
-        "off": not view.definition.enabled,
-    }.get(only, True)
-    return kind and all(each in text for each in wanted)
+def fits(view: PipelineView, wanted: Sequence[str], only: str) -> bool:
+    """Say whether a pipeline is one that was searched for; `wanted` are words in small letters."""
+    if only and not _KINDS[only](view):
+        return False
+    text = f"{view.name} {view.definition.description}".casefold() if wanted else ""
+    return all(each in text for each in wanted)
 
 
 def turned(asked: str, count: int, size: int = ON_PAGE) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from pipelines import AuditEntry, Denied, Role, Verb
 from web import words
 from web.access import Caller, caller
 from web.pages.frame import engine_of, page, verbs_of
+from web.pages.questions import still_open
 
 router = APIRouter()
 
@@ -24,7 +25,8 @@ async def missed(request: Request, who: Annotated[Caller, Depends(caller)], limi
     rows = await engine_of(request).reads.ledger(limit=wanted)
     names = verbs_of(request).within(who.actor, Verb.VIEW, {name for _, name in rows})
     shown = [(each, name) for each, name in rows if name in names]
-    return page(request, "missed.html", who, rows=shown, more=_more(wanted, len(rows)))
+    asked = await still_open(request, who)
+    return page(request, "missed.html", who, rows=shown, more=_more(wanted, len(rows)), questions=asked)
 
 
 @router.get("/audit")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pipelines import (
     Asked,
     BadSchedule,
+    Denied,
     Engine,
     InvalidTransition,
     JobView,
@@ -86,6 +87,8 @@ async def add(request: Request, who: Annotated[Caller, Depends(caller)]) -> Resp
 
     try:
         return await done(form, asked, deed, tell=False)
+    except Denied:
+        raise
     except PipecallError as error:
         return await shown(request, who, draft, problem=str(error), status=422)
 
@@ -153,9 +156,10 @@ async def shown(
     """Return the page."""
     engine, verbs = engine_of(request), verbs_of(request)
     q = request.query_params.get("q", "")[:200]
+    wanted = q.casefold().split()
     every = engine.overview.jobs()
     names = verbs.within(who.actor, Verb.VIEW, {job.row.pipeline for job in every})
-    found = [job for job in every if job.row.pipeline in names and fits(job, q)]
+    found = [job for job in every if job.row.pipeline in names and (not wanted or fits(job, wanted))]
     number, count = turned(request.query_params.get("page", ""), len(found))
     on_page = found[(number - 1) * ON_PAGE : number * ON_PAGE]
     pipelines = {job.row.pipeline for job in on_page}
@@ -187,10 +191,10 @@ def drafted(given: Mapping[str, str]) -> dict[str, str]:
     return {key: given.get(key, "").strip()[:LONGEST] for key in KEYS}
 
 
-def fits(job: JobView, q: str) -> bool:
-    """Say whether a job is one that was searched for."""
+def fits(job: JobView, wanted: Sequence[str]) -> bool:
+    """Say whether a job is one that was searched for; `wanted` are words in small letters."""
     text = f"{job.row.id} {job.row.pipeline} {job.row.words}".casefold()
-    return all(each in text for each in q.casefold().split())
+    return all(each in text for each in wanted)
 
 
 def understood(engine: Engine, draft: Mapping[str, str]) -> Understood:

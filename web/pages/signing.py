@@ -6,8 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from web.access import Caller, access_of, caller
+from web.access import Caller, access_of, caller, client_of
 from web.forms import read_form
+from web.hosts import is_loopback
 from web.pages.frame import Said, own_path, page, to
 from web.refusals import SignInNeeded, TooOften
 
@@ -16,10 +17,10 @@ router = APIRouter()
 
 @router.get("/login")
 async def login(request: Request) -> Response:
-    """Ask for a token; where none is needed, there is nothing to ask for."""
-    if not await access_of(request).guarded():
-        return to("/")
-    return page(request, "login.html", None, next=own_path(request.query_params.get("next", "")))
+    """Ask for a token; who is let in already has nothing to tell."""
+    if await access_of(request).holds(request):
+        return to(own_path(request.query_params.get("next", "")))
+    return _form(request, own_path(request.query_params.get("next", "")))
 
 
 @router.post("/login")
@@ -33,7 +34,7 @@ async def sign_in(request: Request) -> Response:
         await access.sign_in(request, answer, form.get("token", "")[:500])
     except (SignInNeeded, TooOften) as error:
         status = 429 if isinstance(error, TooOften) else 401
-        return page(request, "login.html", None, status=status, next=path, problem=error.detail)
+        return _form(request, path, status=status, problem=error.detail)
     return answer
 
 
@@ -45,3 +46,9 @@ async def sign_out(request: Request, _: Annotated[Caller, Depends(caller)]) -> R
     answer = to("/login", Said("You are signed out."))
     access.sign_out(request, answer)
     return answer
+
+
+def _form(request: Request, path: str, *, status: int = 200, problem: str = "") -> Response:
+    """Return the page that asks for a token, and warns where the token could be read on its way."""
+    readable = request.url.scheme == "http" and not is_loopback(client_of(request))
+    return page(request, "login.html", None, status=status, next=path, problem=problem, readable=readable)

@@ -104,7 +104,8 @@
   let waiting = 0, asking = false;
   const refresh = async () => {
     waiting = 0;
-    if (document.hidden || asking || sure?.open) { return; }
+    if (document.hidden) { return; }
+    if (asking || sure?.open) { soon(); return; }
     asking = true;
     try {
       const answer = await fetch(document.body.dataset.url, { headers: { "X-Refresh": "1" }, redirect: "error" });
@@ -122,7 +123,7 @@
   const soon = () => { if (!waiting) { waiting = setTimeout(refresh, REST_MS); } };
   document.addEventListener("visibilitychange", () => { if (!document.hidden) { soon(); } });
   const events = new EventSource("/api/events");
-  for (const name of ["message", "run", "job", "reload"]) { events.addEventListener(name, soon); }
+  for (const name of ["open", "message", "run", "job", "reload"]) { events.addEventListener(name, soon); }
   events.onerror = () => { if (events.readyState === EventSource.CLOSED) { setInterval(soon, POLL_MS / 3); } };
   addEventListener("pagehide", () => events.close());
   setInterval(soon, POLL_MS);
