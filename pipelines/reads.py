@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from pipelines.errors import UnknownName
 from pipelines.model import (
@@ -23,6 +24,9 @@ from pipelines.store import audit, history, incidents, logs, outbox, progress, q
 from pipelines.store.progress import Progress
 from pipelines.store.strips import Mark
 from pipelines.store.writer import Reader
+
+LOOKED_AT = 1_000
+"""So many runs of a schedule are looked through for one page of those that are wanted."""
 
 
 class Reads:
@@ -56,6 +60,29 @@ class Reads:
         return await self._reader.read(
             history.runs, pipeline=pipeline, state=state, schedule_id=schedule_id, limit=limit, before_id=before_id
         )
+
+    async def page(
+        self,
+        *,
+        pipeline: str | None = None,
+        state: RunState | None = None,
+        schedule_id: str | None = None,
+        limit: int = 50,
+        before_id: int | None = None,
+    ) -> tuple[list[Run], int | None]:
+        """Return up to `limit` runs, newest first, and the id that the next page begins before (None: that was all).
+
+        Each question is one that an index answers. None has a schedule and anything else: then a bounded number of the
+        schedule's runs is looked through, so that a page may hold fewer than `limit`, or none, and still have a next.
+        """
+        sift = schedule_id is not None and (state is not None or pipeline is not None)
+        wide: dict[str, Any] = {} if sift else {"pipeline": pipeline, "state": state}
+        most = LOOKED_AT if sift else limit + 1
+        rows = await self.runs(**wide, schedule_id=schedule_id, before_id=before_id, limit=most)
+        fitting = [row for row in rows if state in (None, row.state) and pipeline in (None, row.pipeline)]
+        if len(fitting) > limit:
+            return fitting[:limit], fitting[limit - 1].id
+        return fitting, rows[-1].id if len(rows) == most else None
 
     async def ledger(self, schedule_id: str | None = None, limit: int = 50) -> list[tuple[Occurrence, str]]:
         """Return the instants that did not become runs, of one schedule or of all, with the pipeline, latest first."""

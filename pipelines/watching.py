@@ -19,7 +19,7 @@ from watchfiles import Change, awatch
 
 QUIET_MS = 300
 """So long, in milliseconds, a burst of changes is waited for at most before it is told as one."""
-STEP_MS = 200
+STEP_MS = 50
 """So often, in milliseconds, events are collected; each time costs as much as a look at the files' dates."""
 LOOK_MS = 2_000
 """So often, in milliseconds, the files' dates are looked at when no event came."""

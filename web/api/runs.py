@@ -46,13 +46,18 @@ async def every(
     before: Before = None,
     limit: Limit = 50,
 ) -> Runs:
-    """A page of runs; `next` leads to older ones. Those that the caller may not look at are left out."""
+    """A page of runs; `next` leads to older ones, as long as there is one: a page may hold fewer than `limit`, or none.
+
+    Those that the caller may not look at are left out.
+    """
     engine = engine_of(request)
-    found = await engine.reads.runs(pipeline=pipeline, state=state, schedule_id=schedule, limit=limit, before_id=before)
+    found, cursor = await engine.reads.page(
+        pipeline=pipeline, state=state, schedule_id=schedule, limit=limit, before_id=before
+    )
     seen = verbs_of(request).within(who.actor, Verb.VIEW, {run.pipeline for run in found})
     given = {"pipeline": pipeline, "state": state.value if state else None, "schedule": schedule, "limit": limit}
     more = {name: value for name, value in given.items() if value is not None}
-    older = f"/api/runs?{urlencode({**more, 'before': found[-1].id})}" if len(found) == limit else None
+    older = f"/api/runs?{urlencode({**more, 'before': cursor})}" if cursor is not None else None
     return Runs(runs=[RunValue.of(run, engine.redactor) for run in found if run.pipeline in seen], next=older)
 
 
