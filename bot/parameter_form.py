@@ -15,7 +15,7 @@ from discord import ui
 from bot.limits import cut, units
 from bot.pressing import Form
 from bot.safe_text import plain
-from pipelines import Parameter, PipelineDefinition
+from pipelines import Parameter, PipelineDefinition, Redactor
 
 if TYPE_CHECKING:
     from bot.client import Pipecall
@@ -79,9 +79,15 @@ def missing(definition: PipelineDefinition, given: Mapping[str, Any]) -> bool:
     return any(each.required and name not in given for name, each in definition.parameters.items())
 
 
+def _open(parameter: Parameter) -> str:
+    """Return what a parameter is unless somebody says otherwise; nothing where that is a secret, which then stays."""
+    usual = text_of(parameter.default)
+    return usual if Redactor().values({parameter.name: usual})[parameter.name] == usual else ""
+
+
 def field(parameter: Parameter, typed: str | None) -> Field:
     """Return the field for a parameter: a choice where there are few, else a line of text."""
-    shown = typed if typed is not None else text_of(parameter.default)
+    shown = typed if typed is not None else _open(parameter)
     options = [text_of(each) for each in parameter.choices] if parameter.choices else []
     if parameter.type == "flag" and not options:
         options = ["yes", "no"]

@@ -26,12 +26,13 @@ from pipelines.log import set_up_logging
 from pipelines.model import Actor, Asked, Role, ScheduleRow
 from pipelines.pipeline import check_known
 from pipelines.settings import Settings, read_settings
+from pipelines.store.schedules import PYTHON
 from pipelines.verbs import Verbs
 from pipelines.wishes import Wish
 
 logger = logging.getLogger(__name__)
 
-DOOR = "python"
+DOOR = PYTHON
 """The source of jobs that Python programs make."""
 WORKER = "pipelines.execution.worker_process"
 T = TypeVar("T")

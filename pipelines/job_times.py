@@ -110,9 +110,25 @@ class JobTimes:
         entry = self.entries.get(row.id)
         if entry is None or row.state is not ScheduleState.ACTIVE:
             return row
+        return self._due(row, entry)
+
+    def _due(self, row: ScheduleRow, entry: ScheduleEntry) -> ScheduleRow:
         now, offset = self._clock(), entry.offset
         due_at = self._next_after(entry.trigger, max(now - offset, row.last_due_at or now))
         return replace(row, next_due_at=due_at + offset if due_at is not None else None)
+
+    def foretold(self, row: ScheduleRow) -> ScheduleRow:
+        """Return the row with its next run by what it says itself, for one who knows no pipelines."""
+        if row.state is not ScheduleState.ACTIVE:
+            return row
+        try:
+            definition = ScheduleDefinition.model_validate(dict(row.spec))
+            entry = ScheduleEntry(
+                row.id, row.pipeline, definition, definition.trigger(row.timezone, row.id), row.timezone, row.params
+            )
+        except (ValidationError, BadSchedule):
+            return row
+        return self._due(row, entry)
 
     def _next_after(self, trigger: Trigger, after: datetime) -> datetime | None:
         """Return the trigger's next instant; many ask for the same one."""

@@ -79,10 +79,10 @@ class Jobs:
         return shown
 
     async def look(self, *, file: bool = True) -> None:
-        """Take over what store and file say, changing nothing; without `file`, the rows as they are, untimed."""
+        """Take over what store and file say, changing nothing; without `file`, the rows as they are, and when due."""
         stored = {row.id: row for row in await self._reader.read(schedules.list_all)}
         if not file:
-            self.rows = stored
+            self.rows = {row.id: self._times.foretold(row) for row in stored.values()}
             return
         wanted = {entry.id: entry for entry in self._catalog.schedules()}
         rows = [row for row in stored.values() if row.source != FILE]

@@ -121,7 +121,7 @@ class Reload:
             if well and not what:
                 return
             self.last = what
-            logger.info("%s: in force now: %s", self._settings.pipelines_config, what)
+            logger.info("in force now: %s", what)
         elif str(what) == self.problem:
             return
         else:

@@ -13,11 +13,13 @@ from typing import Any
 from pipelines import parameters
 from pipelines.asking import Asking
 from pipelines.changes import Change
+from pipelines.definition import PipelineDefinition
 from pipelines.errors import InvalidTransition, UnknownName
 from pipelines.model import (
     Asked,
     MakeUp,
     NewRun,
+    Params,
     Question,
     Run,
     ScheduleRow,
@@ -25,6 +27,7 @@ from pipelines.model import (
     Verb,
 )
 from pipelines.store import incidents, outbox, questions, runs
+from pipelines.store.schedules import PYTHON
 from pipelines.store.signals import SignalKind
 from pipelines.timetable import Scheduled, new_run
 
@@ -40,6 +43,8 @@ class Verbs(Asking):
     async def run(self, asked: Asked, pipeline: str, params: Mapping[str, Any] | None = None) -> Run:
         """Queue a run of a pipeline; `params` may be text, as it was typed.
 
+        Where it is a job's callable, made in Python, they go over the values of that job.
+
         Raises:
             UnknownName: there is no such pipeline.
             BadParameter: parameters are missing or wrong; all of them are told.
@@ -47,12 +52,17 @@ class Verbs(Asking):
         """
         definition = self._scheduler.catalog.get(pipeline)
         await self._allow(asked, Verb.RUN, pipeline, target=pipeline)
-        given = parameters.check_for(definition, params or {})
+        given = parameters.check_for(definition, {**self._of_its_job(definition), **(params or {})})
         new = definition.new_run(given, asked.actor.name, StartedBy.MANUAL)
         entry = self._entry(asked, Verb.RUN, pipeline, detail={"params": given})
         run: Run = await self._write(entry)(runs.insert_runs, new)
         self._scheduler.queued([run])
         return run
+
+    def _of_its_job(self, definition: PipelineDefinition) -> Params:
+        rows = self._scheduler.jobs.rows.values() if definition.open_params else ()
+        mine = [row for row in rows if row.source == PYTHON and row.pipeline == definition.name]
+        return mine[0].params if [row.id for row in mine] == [definition.name] else {}
 
     async def cancel(self, asked: Asked, run_id: int, reason: str = "") -> Run:
         """Cancel a run that is queued, running or waiting for its next attempt; return it as it then stands.

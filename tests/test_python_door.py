@@ -10,6 +10,7 @@ import signal
 import threading
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
 from pipelines import (
@@ -28,6 +29,7 @@ from pipelines import (
     register_pipeline,
 )
 from tests.project import until
+from web.door import web_face
 
 
 @pytest.fixture(scope="module")
@@ -453,6 +455,27 @@ def test_faces_are_started_on_demand(folder):
     with scheduler:
         assert {"lamp": "ready"} == scheduler.health_check().faces
     assert ["start ['one']", "leave", "stop"] == lamp.asked
+
+
+def test_a_face_runs_a_job_with_its_values(folder):
+    """Who presses Run or asks over REST need not know what the function takes: its job's values count, under theirs."""
+    seen, faces = [], []
+
+    def greet(name, times=1):
+        seen.append((name, times))
+
+    def face(settings, env):
+        faces.append(web_face(settings, env))
+        return faces[-1]
+
+    with made(folder, "rest.db", faces=[face], web="on", web_port=0) as scheduler:
+        scheduler.add_interval_job(greet, hours=1, context={"name": "Ada"})
+        until(lambda: faces[0].address, "the web never came")
+        for params in ({}, {"times": 2}):
+            answer = httpx.post(f"{faces[0].address}/api/pipelines/greet/runs", json={"params": params})
+            run = answer.raise_for_status().json()
+            assert RunState.SUCCEEDED is scheduler.wait(run["id"], timeout=30).state
+    assert [("Ada", 1), ("Ada", 2)] == seen
 
 
 # ------------------------------------------------------------------ misuse

@@ -140,6 +140,7 @@ def test_main_stops_on_a_signal(tools):
     with tools.service() as service:
         until((tools.folder / "slow-started").exists, "the stage never began")
         service.process.send_signal(signal.SIGINT)
+        service.wait_for("a second signal stops at once")
         service.process.send_signal(signal.SIGINT)
         assert 1 == service.process.wait(30)
     assert [("cancelled",)] == tools.query("SELECT state FROM runs")

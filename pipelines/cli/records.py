@@ -1,4 +1,7 @@
-"""What `--json` prints, as pure functions of values. Keys are stable: new ones may come, none changes."""
+"""What `--json` prints, as pure functions of values. Keys are stable: new ones may come, none changes.
+
+Parameters whose names say that they are secrets are hidden, as they are elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipelines.model import AuditEntry, LogLine, Occurrence, Run, RunError, ScheduleRow, StageCount
+from pipelines.redaction import Redactor
 
 if TYPE_CHECKING:
     from pipelines.overview import JobView, PipelineView
@@ -23,7 +27,7 @@ def run(of: Run) -> Record:
         "started_by": of.started_by,
         "actor": of.actor,
         "job": of.schedule_id,
-        "params": of.params,
+        "params": Redactor().values(of.params),
         "due_at": of.due_at,
         "queued_at": of.queued_at,
         "started_at": of.started_at,
@@ -66,7 +70,7 @@ def schedule(of: ScheduleRow) -> Record:
         "words": of.words,
         "spec": of.spec,
         "timezone": of.timezone,
-        "params": of.params,
+        "params": Redactor().values(of.params),
         "source": of.source,
         "state": of.state,
         "next_due_at": of.next_due_at,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,14 +26,14 @@ Fact = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What goes on. `fault` is what is wrong with the pipelines file; what hangs on it is empty then."""
+    """What goes on. `fault` is what is wrong with the pipelines file; `pipelines` is None then: none are known."""
 
     service: Standing
     live: tuple[Run, ...] = ()
     progress: dict[int, Progress] = field(default_factory=dict)
     upcoming: tuple[tuple[str, datetime], ...] = ()
     failed: tuple[Run, ...] = ()
-    pipelines: int = 0
+    pipelines: int | None = 0
     jobs: int = 0
     paused: int = 0
     fault: ConfigError | None = None
@@ -41,7 +41,9 @@ class Situation:
     def facts(self) -> Iterator[Fact]:
         """Yield what to show, line by line, each with its heading."""
         yield from self._service()
-        yield "there are", f"{self.pipelines} pipelines, {self.jobs} jobs ({self.paused} paused)"
+        if self.pipelines is not None or self.service.runs:
+            known = [_many(self.pipelines, "pipeline")] if self.pipelines is not None else []
+            yield "there are", ", ".join([*known, f"{_many(self.jobs, 'job')} ({self.paused} paused)"])
         for run in self.live:
             yield from self._run(run)
         for name, at in self.upcoming:
@@ -101,7 +103,7 @@ class Situation:
 
 
 async def situation(settings: Settings) -> Situation:
-    """Gather what goes on.
+    """Gather what goes on; while the pipelines file is wrong, what the store knows of a running service.
 
     Raises:
         StoreError: the store cannot be asked.
@@ -109,21 +111,37 @@ async def situation(settings: Settings) -> Situation:
     service = await standing(settings)
     try:
         async with frame.attached(settings) as desk:
-            overview = desk.engine.overview
-            live = tuple(overview.live_runs())
-            told = {run.id: await desk.engine.reads.progress(run.id) for run in live[: SHOWN * 4]}
-            return Situation(
-                service,
-                live=live,
-                progress={run_id: each for run_id, each in told.items() if each is not None},
-                upcoming=tuple(overview.upcoming()[:SHOWN]),
-                failed=_failed(overview),
-                pipelines=len(desk.engine.catalog.pipelines),
-                jobs=len(desk.engine.jobs.rows),
-                paused=sum(row.state is ScheduleState.PAUSED for row in desk.engine.jobs.rows.values()),
-            )
+            return await _gathered(service, desk)
     except ConfigError as error:
-        return Situation(service, fault=error)
+        fault = error
+    if not service.runs:
+        return Situation(service, pipelines=None, fault=fault)
+    async with frame.attached(settings, file=False) as desk:
+        await desk.engine.attach(file=False)
+        rows = desk.engine.jobs.rows.values()
+        due = sorted((row.next_due_at, row.pipeline) for row in rows if row.next_due_at is not None)
+        upcoming = tuple((name, at) for at, name in due[:SHOWN])
+        return replace(await _gathered(service, desk), upcoming=upcoming, pipelines=None, fault=fault)
+
+
+async def _gathered(service: Standing, desk: frame.Desk) -> Situation:
+    overview, rows = desk.engine.overview, desk.engine.jobs.rows.values()
+    live = tuple(overview.live_runs())
+    told = {run.id: await desk.engine.reads.progress(run.id) for run in live[: SHOWN * 4]}
+    return Situation(
+        service,
+        live=live,
+        progress={run_id: each for run_id, each in told.items() if each is not None},
+        upcoming=tuple(overview.upcoming()[:SHOWN]),
+        failed=_failed(overview),
+        pipelines=len(desk.engine.catalog.pipelines),
+        jobs=len(rows),
+        paused=sum(row.state is ScheduleState.PAUSED for row in rows),
+    )
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _failed(overview: Overview) -> tuple[Run, ...]:

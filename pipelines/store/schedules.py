@@ -19,6 +19,8 @@ from pipelines.store.signals import Signal, SignalKind
 
 FILE = "file"
 """The source of schedules that stand in the pipelines file."""
+PYTHON = "python"
+"""The source of those that a program made by `PipelineScheduler`, and the name of that door."""
 
 _ID = schedules.c.id == bindparam("of")
 _ALL = select(schedules).order_by(schedules.c.id)

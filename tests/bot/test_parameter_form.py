@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from discord import ui
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,3 +80,15 @@ def test_any_declarations_fit_a_form(parameters, title, typed):
     Declared.parameters = {each.name: each for each in parameters}
     form = ParameterForm(Declared, {each.name: typed for each in parameters}, submitted)
     check_modal(form.to_dict())
+
+
+def test_a_secret_default_is_not_shown():
+    """A field whose name gives a secret away is empty, others hold their default; left empty, nothing is changed."""
+
+    class Declared:
+        name = "sync"
+        params = {"password": "correct horse", "region": "north"}  # noqa: RUF012 -- never changed
+        parameters = {}  # noqa: RUF012 -- as above
+
+    shown = json.dumps(ParameterForm(Declared, {}, submitted).to_dict())
+    assert (False, True) == ("correct horse" in shown, "north" in shown)

@@ -127,7 +127,7 @@ async def test_an_operator_reads_which_role_makes_them_one(here):
     shown = await said(here, here.olga, "whoami")
     assert f"**operator** in general: the policy's `operator` names <@&{role.id}>." in shown.text
     assert f"Your roles as I see them: <@&{role.id}> (`{role.id}`)" in shown.text
-    assert "You may not: remove, redeliver – it needs admin (Manage Server); you are operator" in shown.text
+    assert "You may not: remove, redeliver, reload – it needs admin (Manage Server); you are operator" in shown.text
     assert set() == shown.pings
 
 
@@ -150,7 +150,7 @@ async def test_exceptions_by_pipeline_are_named(project, fake):
     path.write_text(text.replace("  prices:\n", rules))
     async with running(project, fake) as here:
         shown = (await said(here, here.olga, "whoami")).text
-        assert "- sales: **admin** (the policy's `admin` names you); you may: redeliver, remove" in shown
+        assert "- sales: **admin** (the policy's `admin` names you); you may: redeliver, reload, remove" in shown
         less = "you may not: cancel, mute, pause, resume, run, schedule; in <#77> only"
         assert f"- prices: **viewer** (everybody on this server may look); {less}" in shown
 

@@ -236,6 +236,29 @@ def test_health_needs_no_pipelines_file(here, capsys):
         kept.rename(here.folder / "pipelines.yml")
 
 
+def test_what_goes_on_shows_while_the_file_is_wrong(here, capsys):
+    """The service goes on with the last good file, so runs, jobs and their next instants are told with the mistake."""
+    good = (here.folder / "pipelines.yml").read_text(encoding="utf-8")
+    said(capsys, "run-now", "gated")
+    until(lambda: here.query("SELECT 1 FROM runs WHERE state = 'running'"), "it never ran")
+    due = {job["id"]: job["next_due_at"] for job in asked(capsys, "jobs")}
+    here.write(good.replace("beside.fail", "beside.fial"))
+    try:
+        assert 2 == main(["status", "--json"])
+        answer, fault = capsys.readouterr()
+        told = json.loads(answer)
+        assert (None, 3) == (told["counts"]["pipelines"], told["counts"]["jobs"])
+        assert ["gated"] == [run["pipeline"] for run in told["live"]]
+        assert {"quick", "wrong", "gated"} == {each["pipeline"] for each in told["next"]}
+        assert "did you mean 'fail'?" in fault
+        assert due == {job["id"]: job["next_due_at"] for job in asked(capsys, "jobs")}
+        assert 2 == main(["status"])
+        assert "there are\t3 jobs (0 paused)" in capsys.readouterr().out
+    finally:
+        here.write(good)
+    assert "there are\t3 pipelines, 3 jobs (0 paused)" in said(capsys, "status")
+
+
 def test_history_logs_and_audit_tell_what_happened(here, capsys):
     """A run is found by pipeline and state, its log is read and followed, and who asked for it is on record."""
     (here.folder / "open").touch()

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from pipelines import AuditEntry, MakeUp, Question, Run, Verb
-from web.asking import Before, Change, Limit, Number, Who, engine_of, see, verbs_of
+from web.asking import Before, Change, Limit, Number, Who, engine_of, see, see_audit, verbs_of
 from web.listing import listing
 from web.values import (
     AuditValue,
@@ -70,7 +70,7 @@ async def missed(
 @router.get("/audit", summary="Who asked for what")
 async def audit(request: Request, who: Who, before: Before = None, limit: Limit = 50) -> list[AuditValue]:
     """Changes that people asked for, newest first, denied ones as well; for admins only, as it names people."""
-    see(request, who, None, Verb.REDELIVER)
+    see_audit(request, who)
     return [_entry(each) for each in await engine_of(request).reads.audit(limit, before)]
 
 

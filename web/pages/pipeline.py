@@ -13,7 +13,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from markupsafe import Markup
 
-from pipelines import Asked, BadParameter, Engine, Mark, Parameter, PipelineDefinition, PipelineView, UnknownName, Verb
+from pipelines import (
+    Asked,
+    BadParameter,
+    Engine,
+    Mark,
+    Parameter,
+    PipelineDefinition,
+    PipelineView,
+    Redactor,
+    UnknownName,
+    Verb,
+)
 from web import pictures, words
 from web.access import Caller, caller
 from web.pages.deeds import done, submitted
@@ -25,6 +36,7 @@ router = APIRouter()
 STRIP, HEAT, TREND, RUNS = 60, 2_000, 60, 15
 LONGEST_VALUE, LONG_TEXT = 400, 200
 _TYPES: Mapping[type, str] = MappingProxyType({bool: "flag", int: "int", float: "number", str: "text"})
+KEPT = "set in the file, and hidden; left empty, it stays so"
 FIELD = "p."
 """What the names of fields that hold parameters begin with."""
 
@@ -90,7 +102,7 @@ async def shown(
         "pipeline.html",
         who,
         status=status,
-        fields=fields(view.definition, typed or {}) if view is not None else [],
+        fields=fields(view.definition, typed or {}, engine.redactor) if view is not None else [],
         heat=heat(marks, zone_of(engine)),
         heat_count=len(marks),
         jobs=view.jobs if view is not None else (),
@@ -151,18 +163,21 @@ def parameters(definition: PipelineDefinition) -> list[Parameter]:
     return [*sorted(declared.values(), key=lambda each: not each.required), *plain]
 
 
-def fields(definition: PipelineDefinition, typed: Mapping[str, str]) -> list[Field]:
-    """Return the fields of a pipeline's form, with what was typed before, or else the defaults."""
+def fields(definition: PipelineDefinition, typed: Mapping[str, str], redactor: Redactor) -> list[Field]:
+    """Return the fields of a pipeline's form, with what was typed before, or else the defaults, save what is secret."""
+    asked = parameters(definition)
+    usual = {each.name: words.typed(each.default) for each in asked}
+    hidden = {name for name, text in redactor.values(usual).items() if text != usual[name]}
     return [
         Field(
             id=f"parameter-{place}",
             name=each.name,
-            value=typed.get(each.name, words.typed(each.default)),
-            hint=" · ".join(part for part in (each.description, each.expected) if part),
+            value=typed.get(each.name, "" if each.name in hidden else usual[each.name]),
+            hint=" · ".join(part for part in (each.description, each.expected, KEPT * (each.name in hidden)) if part),
             choices=tuple(map(words.typed, each.choices)) or (("yes", "no") if each.type == "flag" else ()),
             required=each.required,
             number=each.type == "int",
             long=each.type == "text" and len(words.typed(each.default)) > LONG_TEXT,
         )
-        for place, each in enumerate(parameters(definition))
+        for place, each in enumerate(asked)
     ]

@@ -7,9 +7,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from pipelines import AuditEntry, Denied, Role, Verb
+from pipelines import AuditEntry, Verb
 from web import words
 from web.access import Caller, caller
+from web.asking import see_audit
 from web.pages.frame import engine_of, page, verbs_of
 from web.pages.questions import still_open
 
@@ -36,8 +37,7 @@ async def audit(request: Request, who: Annotated[Caller, Depends(caller)], limit
     Raises:
         Denied: they are none.
     """
-    if verbs_of(request).policy.role(who.actor) is not Role.ADMIN:
-        raise Denied("view", "the audit", "only admins may")
+    see_audit(request, who)
     wanted = limited(limit)
     rows = await engine_of(request).reads.audit(wanted)
     return page(request, "audit.html", who, rows=rows, more=_more(wanted, len(rows)), details=details)

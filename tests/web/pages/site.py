@@ -38,6 +38,7 @@ pipelines:
       region: {{type: text, choices: [se, fi], default: se}}
       count: {{type: int, min: 1, max: 9, required: true, description: "<script>alert(1)"}}
       plain: usual
+      api_token: hunter2233
     chain: [page_stages.good]
 """
 PLUGIN = f"""

@@ -79,6 +79,22 @@ def test_secrets_of_stages_are_hidden(used):
     assert (True, False) == ("password" in text, "hunter22" in text)
 
 
+def test_secrets_among_the_usual_values_are_not_in_the_form(used):
+    """Who may run a pipeline can give another password without seeing the usual one; left empty, that one counts."""
+    site, _ = used
+    with site.client() as browser:
+        text = browser.get("/pipelines/takes").text
+        assert (True, False) == ('name="p.api_token" value=""' in text, "hunter2233" in text)
+        assert "set in the file, and hidden" in text
+        given = []
+        for typed in ("", "another99"):
+            form = hidden(browser.get("/pipelines/takes").text, "/pipelines/takes/run")
+            answer = browser.post("/pipelines/takes/run", data={**form, "p.count": "4", "p.api_token": typed})
+            run_id = int(answer.headers["location"].rsplit("/", 1)[1])
+            given.append(site.on_loop(lambda run_id=run_id: site.engine.reads.run(run_id)).params)
+    assert [{"count": 4}, {"count": 4, "api_token": "another99"}] == given
+
+
 def test_what_is_not_there_is_said_so(used):
     """Runs and pipelines that are not there answer 404."""
     site, _ = used

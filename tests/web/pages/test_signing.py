@@ -85,5 +85,8 @@ def test_a_viewer_is_offered_nothing_to_change(guarded):
         form = hidden(browser.get("/").text, "/logout")
         refused = browser.post("/pipelines/good/run", data=form)
         assert (403, True) == (refused.status_code, "you may not run good" in refused.text)
-        assert 403 == browser.get("/audit").status_code
+        pages, rest = browser.get("/audit"), browser.get("/api/audit", headers={"Authorization": f"Bearer {token}"})
+        assert (403, 403) == (pages.status_code, rest.status_code)
+        assert "you may not look at the audit: it needs admin; you are viewer" == rest.json()["detail"]
+        assert rest.json()["detail"] in pages.text
     assert [(0, "vera")] == site.project.query("SELECT allowed, actor FROM audit")
