@@ -37,7 +37,7 @@ doctor: $(VENV)/.run  ## Check the Discord bot: token, application, servers, cha
 	@exec $(BIN)/python -m bot doctor
 
 test: $(VENV)/.dev  ## Run all tests
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -q -n 3 --dist loadgroup
 
 lint: $(VENV)/.dev  ## Check format, lint rules and types
 	$(BIN)/ruff format --check .

@@ -11,7 +11,6 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from alembic import command
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
@@ -61,7 +60,6 @@ def migrate(engine: Engine) -> None:
         SchemaTooNew: it was written by a newer version of the program; nothing was changed.
         StoreError: the database refused, or its file could not be copied first.
     """
-    config = versions.config()
     try:
         with writing(engine).begin() as conn:
             if conn.dialect.name == "postgresql":
@@ -72,8 +70,7 @@ def migrate(engine: Engine) -> None:
                 return
             if present is not None:
                 _keep_older(conn, present)
-            config.attributes["connection"] = conn
-            command.upgrade(config, "head")
+            versions.upgrade(conn)
     except SQLAlchemyError as error:
         raise StoreError(
             f"{without_password(engine.url)}: the tables could not be brought up to date: {reason(error)}"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, MetaData, insert, inspect, select
 
 from pipelines.errors import StoreError
@@ -59,10 +59,8 @@ FILE = "pipelines: {p: {executor: inline, schedule: {daily: '06:00', timezone: U
 
 def at_version(engine: Engine, version: str) -> None:
     """Bring an empty database to a version of the schema."""
-    config = versions.config()
     with database.writing(engine).begin() as conn:
-        config.attributes["connection"] = conn
-        command.upgrade(config, version)
+        versions.upgrade(conn, version)
 
 
 def tables(conn: Connection) -> MetaData:
@@ -190,3 +188,9 @@ async def test_the_program_runs_on_what_was_old(project: Project):
     assert ({"discord:1": 1}, 7, 3) == (waiting, stats.failed, stats.succeeded)
     with closing(sqlite3.connect(project.folder / "store.db")) as conn:
         assert [("p", 1)] == conn.execute("SELECT schedule_id, run_id FROM occurrences WHERE run_id = 1").fetchall()
+
+
+def test_the_versions_are_those_of_the_migrations():
+    """What their files are called is what Alembic knows of them, in its order."""
+    script = ScriptDirectory(str(versions.MIGRATIONS))
+    assert [each.revision for each in script.walk_revisions()] == versions.known()
