@@ -57,6 +57,7 @@ class Work:
             allow=self._settings.allowed_modules,
             processes=self.slots,
             max_runs_per_worker=self._settings.worker_max_runs,
+            warm=sum(each.executor is ExecutorKind.PROCESS for each in self._catalog.enabled()),
             registry=self._registry,
         )
         for executor in self._executors.values():

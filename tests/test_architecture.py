@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -298,7 +299,26 @@ def imported(tree: ast.Module) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def for_each(paths: Sequence[Path]) -> Callable[[Callable[[Path], None]], Callable[[], None]]:
+    """Make one test of a rule that each of these files must keep; all that break it are told."""
+
+    def made(rule: Callable[[Path], None]) -> Callable[[], None]:
+        def test() -> None:
+            broken = {}
+            for path in paths:
+                try:
+                    rule(path)
+                except AssertionError as error:
+                    broken[str(path.relative_to(ROOT))] = str(error)
+            assert {} == broken
+
+        test.__name__, test.__doc__ = rule.__name__, rule.__doc__
+        return test
+
+    return made
+
+
+@for_each(modules())
 def test_imports_follow_the_order(path):
     """A module imports only modules that stand before it in the reading order, or in its own package."""
     if path == ENGINE / "__init__.py":
@@ -308,7 +328,7 @@ def test_imports_follow_the_order(path):
     assert imported(tree) <= allowed
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+@for_each(modules())
 def test_the_engine_knows_no_face(path):
     """The engine never imports the chat, the web, or their libraries."""
     roots = {
@@ -339,7 +359,7 @@ def needed(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", bot_modules(), ids=lambda path: str(path.relative_to(ROOT)))
+@for_each(bot_modules())
 def test_the_bot_follows_its_order(path):
     """A module of the bot imports only modules of the bot that stand before it in the bot's reading order."""
     before = set(BOT_ORDER[: BOT_ORDER.index(bot_noun(path))])
@@ -350,7 +370,7 @@ def web_noun(path: Path) -> str:
     return ".".join(path.relative_to(WEB).with_suffix("").parts).removesuffix(".__init__")
 
 
-@pytest.mark.parametrize("path", web_modules(), ids=lambda path: str(path.relative_to(ROOT)))
+@for_each(web_modules())
 def test_the_web_follows_its_order(path):
     """A module of the web imports only modules of the web that stand before it in the web's reading order."""
     before = WEB_ORDER[: WEB_ORDER.index(web_noun(path))]
@@ -360,7 +380,7 @@ def test_the_web_follows_its_order(path):
     assert modules <= {*before, *late}
 
 
-@pytest.mark.parametrize("path", bot_modules() + web_modules(), ids=lambda path: str(path.relative_to(ROOT)))
+@for_each(bot_modules() + web_modules())
 def test_the_bot_and_the_web_use_the_front_door(path):
     """The bot and the web import the engine only as `from pipelines import …`, also where it names types."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -384,7 +404,7 @@ def test_only_the_bot_knows_discord(path):
     assert not {name for name in needed(path) if name.split(".")[0] == "discord"}
 
 
-@pytest.mark.parametrize("path", [p for p in modules() + bot_modules() + web_modules() if p not in DOORS], ids=name_of)
+@for_each([p for p in modules() + bot_modules() + web_modules() if p not in DOORS])
 def test_nothing_is_imported_late(path):
     """Imports stand at the head of a module; only doors import late: no token, no discord.py; WEB=off, no FastAPI."""
     late = [
@@ -397,7 +417,7 @@ def test_nothing_is_imported_late(path):
     assert [] == late
 
 
-@pytest.mark.parametrize("path", modules() + bot_modules() + web_modules(), ids=lambda p: str(p.relative_to(ROOT)))
+@for_each(modules() + bot_modules() + web_modules())
 def test_files_and_functions_stay_small(path):
     """No file is over 300 lines and no function over 60."""
     text = path.read_text(encoding="utf-8")
@@ -419,7 +439,7 @@ def test_every_public_name_of_the_front_door_exists():
 TESTS = sorted(Path(__file__).parent.rglob("test_*.py"))
 
 
-@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+@for_each(TESTS)
 def test_every_test_says_what_it_proves(path):
     """Each test function has a docstring: the sentence that it proves."""
     mute = [

@@ -28,20 +28,27 @@ def make_executors(
     processes: int,
     max_runs_per_worker: int = 1_000,
     close_s: float = 10.0,
+    warm: int | None = None,
     registry: Registry | None = None,
 ) -> Mapping[ExecutorKind, Executor]:
     """Return one executor of each kind; none is started.
 
     `plugins` is the folder of the user's stages (None: there is none), `allow` the modules that stages may come from
-    besides. At most `processes` worker processes run at a time, each replaced after `max_runs_per_worker` runs. A chain
-    that is cancelled or timed out has `close_s` seconds to close its stages. `registry` has what the program itself
-    registered, over the same plugins and modules (None: it registered nothing).
+    besides. At most `processes` worker processes run at a time, each replaced after `max_runs_per_worker` runs, and at
+    most `warm` (None: as is usual) are started before the first run. A chain that is cancelled or timed out has
+    `close_s` seconds to close its stages. `registry` has what the program itself registered, over the same plugins and
+    modules (None: it registered nothing).
     """
     registry = registry or Registry(plugins, allow)
     arguments = WorkerArguments(plugins.absolute() if plugins is not None else None, tuple(allow))
     return {
         ExecutorKind.PROCESS: ProcessExecutor(
-            arguments, registry, processes=processes, max_runs_per_worker=max_runs_per_worker, close_s=close_s
+            arguments,
+            registry,
+            processes=processes,
+            max_runs_per_worker=max_runs_per_worker,
+            close_s=close_s,
+            warm=warm,
         ),
         ExecutorKind.THREAD: ThreadExecutor(registry, close_s=close_s),
         ExecutorKind.INLINE: InlineExecutor(registry, close_s=close_s),

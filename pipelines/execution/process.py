@@ -38,8 +38,11 @@ class ProcessExecutor:
         processes: int,
         max_runs_per_worker: int = 1_000,
         close_s: float = 10.0,
+        warm: int | None = None,
     ) -> None:
         """A process is replaced after `max_runs_per_worker`; a cancelled chain has `close_s` seconds to close.
+
+        At most `warm` processes are started before the first run (None: as is usual).
 
         What the program registered itself in `registry` (None: nothing) is told to the processes with each run.
         """
@@ -48,6 +51,7 @@ class ProcessExecutor:
         self._processes = processes
         self._max_runs = max_runs_per_worker
         self._close_s = close_s
+        self._warm = processes if warm is None else warm
         self._slots = asyncio.Semaphore(processes)
         self._spawning = asyncio.Lock()
         self._idle: list[Worker] = []
@@ -62,7 +66,7 @@ class ProcessExecutor:
         Raises:
             OSError: the system does not start another process.
         """
-        for _ in range(min(WARM, self._processes)):
+        for _ in range(min(WARM, self._processes, self._warm)):
             self._idle.append(await self._spawn())
         self._do(self._look_after_idle(), "idle workers")
 

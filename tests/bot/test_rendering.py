@@ -78,7 +78,7 @@ def shown(payload: dict[str, Any]) -> list[str]:
     ids=str,
 )
 @given(items=ITEMS)
-@settings(max_examples=40)
+@settings(max_examples=25)
 async def test_hostile_items_become_good_messages(keywords, items):
     """Whatever the items: Discord takes each message, nobody is pinged, nothing is a link, and every row is there."""
     bodies = await posted(items, **keywords)

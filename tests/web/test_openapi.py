@@ -45,6 +45,7 @@ def routes(told) -> set[tuple[str, str]]:
     return {(method.upper(), path) for path, item in told["paths"].items() for method in item.keys() & METHODS}
 
 
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # schemathesis does, now and then
 def test_each_route_answers_as_it_says(site, told):
     """Whatever is asked, nothing is a fault of ours, and statuses, media types and bodies are those of the document."""
     schema = schemathesis.openapi.from_dict(told)
