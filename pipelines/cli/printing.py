@@ -33,11 +33,11 @@ def console() -> Console:
 
 
 def line(text: str | Text = "") -> None:
-    """Print one line; control characters in it cannot steer the terminal, and it is never cut off."""
+    """Print one line, at once; control characters in it cannot steer the terminal, and it is never cut off."""
     if isinstance(text, Text) and on_terminal():
         console().print(text, soft_wrap=True)
         return
-    print(printable(str(text)))  # noqa: T201 - the user's terminal is whom this is for
+    print(printable(str(text)), flush=True)  # noqa: T201 - the user's terminal is whom this is for
 
 
 def note(text: str) -> None:

@@ -22,6 +22,11 @@ def alive(pid):
         return False
 
 
+def written(path):
+    """Whether a stage has written its process's number; the file is there a moment earlier."""
+    return path.exists() and path.read_text(encoding="utf-8")
+
+
 def pids(path):
     return path.read_text(encoding="utf-8").split()
 
@@ -49,7 +54,7 @@ async def test_a_stage_that_ignores_cancel_is_killed(tmp_path):
         running = asyncio.create_task(
             execute(executor, job(("Wait", {"started": str(started), "ignore": True})), cancel=cancel)
         )
-        await until(started.exists)
+        await until(lambda: written(started))
         cancel.set_result(None)
         outcome = await running
     assert (RunState.CANCELLED, True) == (outcome.state, "killed" in outcome.reason)
@@ -172,7 +177,7 @@ async def test_a_run_that_waits_for_a_process_can_be_cancelled(tmp_path):
     started, first, second = tmp_path / "started", asyncio.Future(), asyncio.Future()
     async with opened("process", processes=1) as executor:
         running = asyncio.create_task(execute(executor, job(("Wait", {"started": str(started)})), cancel=first))
-        await until(started.exists)
+        await until(lambda: written(started))
         waiting = asyncio.create_task(execute(executor, job("numbers"), cancel=second))
         await asyncio.sleep(0)
         second.set_result(None)
@@ -187,7 +192,7 @@ async def test_cancelling_the_call_kills_at_once(tmp_path):
     started = tmp_path / "started"
     async with opened("process", processes=1, close_s=100) as executor:
         running = asyncio.create_task(execute(executor, job(("block", {"started": str(started)}))))
-        await until(started.exists)
+        await until(lambda: written(started))
         pid = started.read_text(encoding="utf-8")
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -202,7 +207,7 @@ async def test_closing_kills_what_is_left(tmp_path):
     started = tmp_path / "started"
     async with opened("process") as executor:
         running = asyncio.create_task(execute(executor, job(("block", {"started": str(started)}))))
-        await until(started.exists)
+        await until(lambda: written(started))
         await executor.close()
         outcome = await running
     assert (RunState.CRASHED, "the service stopped") == (outcome.state, outcome.error.message)
