@@ -16,7 +16,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from benchmarks.measure import LoopProbe, Row, ms, percentile, scheduler_on, write_project
 from benchmarks.stages import DUE, STARTED
-from pipelines.service import settle_memory
+from pipelines.interpreter import settle_memory
 
 REGISTERED = 10_000
 

@@ -26,7 +26,7 @@ from starlette.responses import HTMLResponse
 from benchmarks import long_history
 from benchmarks.measure import LoopProbe, Row, ms, percentile, scheduler_on
 from pipelines import Engine
-from pipelines.service import settle_memory
+from pipelines.interpreter import settle_memory
 from tests.project import ROOT
 from web.face import WebFace
 from web.server import address_of, listening, make_server

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, text
 
 from benchmarks.measure import Row, ms, percentile, scheduler_on, write_project
 from pipelines import Engine
+from pipelines.interpreter import settle_memory
 from pipelines.model import utcnow
 from pipelines.retention import Retention
-from pipelines.service import settle_memory
 from pipelines.store import database
 
 RUNS = 1_000_000

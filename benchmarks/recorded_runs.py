@@ -13,7 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from benchmarks.measure import Row, ms, percentile, scheduler_on, write_project
 from pipelines import Engine
-from pipelines.service import settle_memory
+from pipelines.interpreter import settle_memory
 from pipelines.store import history, state
 
 

@@ -18,7 +18,7 @@ import psutil
 
 from benchmarks.measure import LoopProbe, Row, catalog_of, ms, percentile, scheduler_on, write_project
 from pipelines import Engine
-from pipelines.service import settle_memory
+from pipelines.interpreter import settle_memory
 
 COUNT = 10_000
 TIMES = 20
