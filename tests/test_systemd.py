@@ -43,6 +43,15 @@ class Manager:
     def wait_for(self, state: str, more_than: int = 0) -> None:
         until(lambda: self.count(state) > more_than, f"systemd never heard {state}: {{}}", lambda: str(self.heard))
 
+    def wait_for_text(self, *starts: str) -> None:
+        """Wait for a datagram whose lines begin so."""
+
+        def heard() -> bool:
+            pairs = (zip(lines, starts, strict=False) for lines in self.listen() if len(lines) == len(starts))
+            return any(all(line.startswith(start) for line, start in each) for each in pairs)
+
+        until(heard, f"systemd never heard {starts}: {{}}", lambda: str(self.heard))
+
 
 @contextmanager
 def manager_at(path: str):
@@ -56,6 +65,7 @@ def manager_at(path: str):
 def test_a_service_tells_how_it_lives(project, abstract):
     """It says READY with its pid, shows signs of life but not while it is held, then STOPPING; and ends with 0."""
     project.write("pipelines: {}")
+    project.bare = not abstract  # a process that is held is seen by its parent alone
     path = f"@pipecall-{os.getpid()}-{project.folder.name}" if abstract else str(project.folder / "notify")
     project.env |= {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6))}
     with manager_at(path) as manager, project.service() as service:

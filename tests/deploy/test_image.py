@@ -76,13 +76,6 @@ def serving(image: Image, **env: str):
         process.wait()
 
 
-@pytest.fixture(scope="module")
-def served(image):
-    """One service for all who only look."""
-    with serving(image) as service:
-        yield service
-
-
 def test_what_is_copied_is_there():
     """Each source of a COPY is in the tree, and is let through to the builder."""
     ignore = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
@@ -116,32 +109,52 @@ def test_what_the_image_sets_are_settings():
     assert ours <= {name.upper() for name in Settings.model_fields}
 
 
-def test_the_driver_is_the_one_that_is_tested():
-    """The image installs the same driver for PostgreSQL, by the same hashes, as the tests use."""
-    pinned = (DEPLOY / "postgres.lock").read_text().partition("\n")[2]
-    blocks = [block for block in re.split(r"(?m)^(?=\S)", pinned) if block.strip()]
-    lock = (ROOT / "requirements-dev.lock").read_text()
-    assert ["psycopg", "psycopg-binary"] == [block.partition("==")[0] for block in blocks]
-    assert [] == [block for block in blocks if block not in lock]
+def pins(name):
+    """The packages of a lock file, each with its version and hashes."""
+    blocks = re.split(r"(?m)^(?=\S)", (ROOT / name).read_text())
+    return {block.partition("==")[0]: block for block in blocks if block.strip()}
 
 
-def test_it_serves_by_itself(served):
-    """Started with nothing but what it copies, it is ready, and its web answers."""
-    assert 200 == served.get("/api/scheduler/health")[0]
-    assert 401 == served.get("/metrics")[0]
-    status, text = served.get("/metrics", authorization=f"Bearer {TOKEN}")
-    shipped = yaml.safe_load((ROOT / "pipelines.yml").read_text(encoding="utf-8"))["pipelines"]
-    assert 200 == status
-    assert f"pipecall_pipelines {float(len(shipped))}" in text.splitlines()
-    assert (served.image.root / "data" / "pipecall.db").is_file()
+def test_the_image_has_what_is_tested():
+    """It installs what every installation has, PostgreSQL, workers and Redis: all by the hashes that the tests use."""
+    image, plain, tested = map(pins, ("requirements-distributed.lock", "requirements.lock", "requirements-dev.lock"))
+    build_only = {"setuptools"}
+    more = {"asgiref", "async-timeout", "procrastinate", "psycopg", "psycopg-binary", "psycopg-pool", "redis"}
+    assert image.keys() == plain.keys() - build_only | more
+    assert {} == {name: block for name, block in image.items() if block.rstrip() != tested[name].rstrip()}
 
 
-def test_its_health_check_tells_whether_it_runs(served, tmp_path):
-    """The health check ends with 0 beside a service that runs, and with 1 where none does."""
+def test_an_installation_without_extras_stays_light():
+    """Neither the driver for PostgreSQL nor what workers need is installed by `make run`."""
+    assert not pins("requirements.lock").keys() & {"psycopg", "procrastinate", "redis"}
+
+
+def test_it_serves_by_itself(image):
+    """Started with nothing but what it copies, it is ready, its web answers, and its health check ends with 0.
+
+    While pages hold connections for events, SIGTERM ends it with 0, long before its drain is over; then the health
+    check ends with 1.
+    """
     check = command_of("HEALTHCHECK")
-    well = served.image.run(check)
-    nobody = served.image.run(check, SCHEDULER_DB_URL=f"sqlite:///{tmp_path / 'none.db'}")
-    assert (0, 1) == (well.returncode, nobody.returncode), well.stderr + nobody.stderr
+    with serving(image) as served, ExitStack() as stack:
+        assert 200 == served.get("/api/scheduler/health")[0]
+        assert 401 == served.get("/metrics")[0]
+        status, text = served.get("/metrics", authorization=f"Bearer {TOKEN}")
+        shipped = yaml.safe_load((ROOT / "pipelines.yml").read_text(encoding="utf-8"))["pipelines"]
+        assert 200 == status
+        assert f"pipecall_pipelines {float(len(shipped))}" in text.splitlines()
+        assert (image.root / "data" / "pipecall.db").is_file()
+        well = image.run(check)
+        assert 0 == well.returncode, well.stderr
+        for _ in range(5):
+            asked = urllib.request.Request(served.address + "/api/events", headers={"authorization": f"Bearer {TOKEN}"})
+            stream = stack.enter_context(closing(urllib.request.urlopen(asked, timeout=10)))
+            assert "text/event-stream" in stream.headers["content-type"]
+        began = time.monotonic()
+        served.process.send_signal(signal.SIGTERM)
+        assert 0 == served.process.wait(60), served.output.read_text()
+        assert time.monotonic() - began < 15
+    assert 1 == image.run(check).returncode
 
 
 def test_other_commands_run(image, tmp_path):
@@ -152,22 +165,3 @@ def test_other_commands_run(image, tmp_path):
     done = image.run(["pipecall", "run", "hello"], SCHEDULER_DB_URL=store, **given)
     assert 0 == done.returncode, done.stderr
     assert copies()
-
-
-def test_browsers_that_listen_hold_up_no_stop(image, tmp_path):
-    """While pages hold connections for events, SIGTERM ends the service with 0, long before its drain is over."""
-    config = tmp_path / "pipelines.yml"
-    config.write_text(PIPELINES)
-    given = {"PIPELINES_CONFIG": str(config), "PLUGINS_DIR": "/config/plugins"}
-    store = {"SCHEDULER_DB_URL": f"sqlite:///{tmp_path / 'store.db'}"}
-    with serving(image, **given, **store) as service, ExitStack() as stack:
-        for _ in range(5):
-            asked = urllib.request.Request(
-                service.address + "/api/events", headers={"authorization": f"Bearer {TOKEN}"}
-            )
-            stream = stack.enter_context(closing(urllib.request.urlopen(asked, timeout=10)))
-            assert "text/event-stream" in stream.headers["content-type"]
-        began = time.monotonic()
-        service.process.send_signal(signal.SIGTERM)
-        assert 0 == service.process.wait(60), service.output.read_text()
-        assert time.monotonic() - began < 15

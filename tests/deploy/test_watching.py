@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
 
-from pipelines import Health, RunState
+from pipelines import Health, Machines, Queue, RunState
 from tests.deploy.image import DEPLOY
 from tests.project import ROOT
 from web.families import Reading, Reloads, families
@@ -55,6 +55,7 @@ def told():
         schedules={},
         next_due_at=NOON,
         reloads=Reloads(ok=True, at=NOON),
+        machines=Machines(at=NOON, within=timedelta(seconds=30), queues=(Queue("default"),)),
     )
     found: dict[str, dict[str, set[str]]] = {}
     for family in families(reading):
