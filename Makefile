@@ -52,6 +52,8 @@ lock:  ## Pin the dependencies anew (needs uv)
 		--group build pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--group dev pyproject.toml -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--extra distributed --extra redis --constraint requirements-dev.lock pyproject.toml -o requirements-distributed.lock
 
 clean:  ## Remove what the other targets made, but no data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

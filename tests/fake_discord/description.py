@@ -9,14 +9,11 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
+from jsonschema_rs import Draft202012Validator, Registry, ValidationError, ValidationErrorKind
 
 from tests.fake_discord.refusal import Mistakes
 
@@ -48,11 +45,10 @@ class Description:
         document: The whole OpenAPI document, decoded.
     """
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: dict[str, Any]) -> None:
         self._paths = document["paths"]
-        resource = Resource.from_contents(document, default_specification=DRAFT202012)
-        self._registry: Registry[Any] = Registry().with_resource(URN, resource)
-        self._validators: dict[str, Draft202012Validator] = {}
+        self._registry = Registry([(URN, document)])
+        self._validators: dict[tuple[str, ...], Draft202012Validator] = {}
 
     def check_request(self, method: str, route: str, body: Any, *, multipart: bool) -> None:
         """Raises: Refusal: 50035 where the body breaks the description."""
@@ -61,10 +57,10 @@ class Description:
         kind = "multipart/form-data" if multipart and "multipart/form-data" in content else "application/json"
         if kind not in content:
             return
-        found = best_match(self._validator(method, route, ["requestBody"], kind).iter_errors(as_strings(body)))
+        found = plainest(self._validator(method, route, "requestBody", kind=kind).iter_errors(as_strings(body)))
         if found is not None:
             mistakes = Mistakes()
-            mistakes.add(list(found.absolute_path), found.message, code=f"SCHEMA_{found.validator}")
+            mistakes.add(found.instance_path, found.message, code=f"SCHEMA_{found.kind.name}")
             mistakes.refuse()
 
     def fault_of_answer(self, method: str, route: str, status: int, body: Any) -> str | None:
@@ -74,17 +70,35 @@ class Description:
             return f"{method} {route}: the description knows no answer {status}"
         if "application/json" not in answers[str(status)].get("content", {}):
             return None
-        validator = self._validator(method, route, ["responses", str(status)], "application/json")
-        found = best_match(validator.iter_errors(body))
-        return None if found is None else f"{method} {route} {status}: {found.json_path}: {found.message}"
+        validator = self._validator(method, route, "responses", str(status), kind="application/json")
+        found = plainest(validator.iter_errors(body))
+        if found is None:
+            return None
+        at = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in found.instance_path)
+        return f"{method} {route} {status}: ${at}: {found.message}"
 
-    def _validator(self, method: str, route: str, where: list[str], kind: str) -> Draft202012Validator:
-        steps = ["paths", route, method.lower(), *where, "content", kind, "schema"]
-        pointer = "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps)
-        if pointer not in self._validators:
+    def _validator(self, method: str, route: str, *where: str, kind: str) -> Draft202012Validator:
+        steps = ("paths", route, method.lower(), *where, "content", kind, "schema")
+        if steps not in self._validators:
+            pointer = "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps)
             schema = {"$ref": f"{URN}#/{pointer}".replace("{", "%7B").replace("}", "%7D")}
-            self._validators[pointer] = Draft202012Validator(schema, registry=self._registry)
-        return self._validators[pointer]
+            self._validators[steps] = Draft202012Validator(schema, registry=self._registry)
+        return self._validators[steps]
+
+
+def plainest(errors: Iterable[ValidationError]) -> ValidationError | None:
+    """The mistake nearest to the top; below a choice, that of the branch that was meant, where that is but one."""
+    found = min(errors, key=lambda error: len(error.instance_path), default=None)
+    if found is None or not isinstance(found.kind, ValidationErrorKind.OneOfNotValid | ValidationErrorKind.AnyOf):
+        return found
+    meant = [branch for branch in found.kind.context if not any(_is_foreign(error, found) for error in branch)]
+    return plainest(meant[0]) if len(meant) == 1 else found
+
+
+def _is_foreign(error: ValidationError, choice: ValidationError) -> bool:
+    """Whether a branch is not the meant one: Discord tells its shapes apart by their `type`, and null by JSON's own."""
+    itself = error.instance_path == choice.instance_path
+    return error.instance_path == [*choice.instance_path, "type"] or (itself and error.kind.name == "type")
 
 
 def as_strings(body: Any) -> Any:

@@ -86,6 +86,7 @@ class Gateway:
         identifies: Every IDENTIFY's data; `resumes` every RESUME's.
         handshakes: How many connections were tried, the refused ones too.
         heartbeats: How many heartbeats came.
+        most: The highest number of bots that were connected at one time.
         presences: Every presence that the bot set.
         heartbeat_interval_s: What HELLO asks for.
         acknowledges: False leaves heartbeats unanswered, as a dead connection does.
@@ -102,6 +103,7 @@ class Gateway:
         self.presences: list[dict[str, Any]] = []
         self.handshakes = 0
         self.heartbeats = 0
+        self.most = 0
         self.heartbeat_interval_s = 41.25
         self.acknowledges = True
         self.granted = PRIVILEGED
@@ -109,11 +111,16 @@ class Gateway:
     @property
     def connected(self) -> bool:
         """Whether a bot is connected and identified."""
-        return any(session.connection is not None for session in self._sessions.values())
+        return self.bots > 0
 
     async def ready(self, *, timeout_s: float = 5.0) -> None:
         """Wait until a bot is connected and identified. Raises: TimeoutError."""
         await self._changes.until(lambda: self.connected, timeout_s=timeout_s, what="a bot on the gateway")
+
+    @property
+    def bots(self) -> int:
+        """How many bots are connected and identified at this moment."""
+        return sum(session.connection is not None for session in self._sessions.values())
 
     def dispatch(self, event: str, data: dict[str, Any], *, intents: int = 0) -> None:
         """Tell every session that asked for one of the intents (0: every session); replayed to those that resume."""
@@ -215,6 +222,7 @@ class Gateway:
         else:
             session = Session(secrets.token_hex(8), data["intents"], connection)
             self._sessions[session.id] = connection.session = session
+            self.most = max(self.most, self.bots)
             for event, told in self._greet(session.id):
                 session.tell(event, told)
 
@@ -229,6 +237,7 @@ class Gateway:
             connection.put(4007)
         else:
             connection.session, session.connection = session, connection
+            self.most = max(self.most, self.bots)
             for frame in session.log[data["seq"] :]:
                 connection.put(frame)
             session.tell("RESUMED", {})
