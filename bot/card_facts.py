@@ -36,7 +36,7 @@ class CardFacts:
             StoreError: the store cannot be read.
         """
         reads = self._scheduler.reads
-        live = self._scheduler.live.get(run.id) if run.state is RunState.RUNNING else None
+        live = await self._scheduler.following.one(run.id) if run.state is RunState.RUNNING else None
         usual = [] if run.state.final else await reads.durations(run.pipeline, USUAL_OF)
         text = self._scheduler.redactor.text
         return Facts(

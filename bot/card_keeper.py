@@ -57,7 +57,7 @@ END_S = 2.0
 
 
 class CardKeeper:
-    """The cards of one service. `start` it once; `close` it before the store."""
+    """The cards of one service. `start` and `close` it as often as it leads, the last time before the store."""
 
     def __init__(
         self,
@@ -82,12 +82,12 @@ class CardKeeper:
         self._on_token: set[Followed] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._told: set[int] = set()
+        scheduler.watch(self._happened)
 
     # -- its life ------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Take up the cards that an earlier service left behind; returns at once."""
-        self._scheduler.watch(self._happened)
         self._begin("cards of an earlier service", self._take_up)
 
     async def close(self) -> None:
@@ -228,7 +228,7 @@ class CardKeeper:
         if card.digest(card.payload(await self._facts.of(followed.run))) == followed.shows:
             return
         await self._wait(followed.over, self._turns.take(followed.card.channel_id))
-        if followed.over.is_set():
+        if followed.over.is_set() or not self._scheduler.delivery.may():
             return
         body = card.payload(await self._facts.of(followed.run))
         await self._rest.edit_message(str(followed.card.channel_id), str(followed.card.message_id), body)

@@ -37,6 +37,7 @@ class WithoutToken:
     """No bot: what is for a channel waits for a token, what is for a webhook is sent."""
 
     name = "Discord"
+    alone = True
 
     def __init__(self, settings: Settings, env: Mapping[str, str]) -> None:
         """`env` is where the addresses of webhooks are."""

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -19,7 +20,7 @@ from bot.composition import compose, names_people
 from bot.discord_channel import DiscordChannel
 from bot.guilds import served
 from bot.rest import Rest
-from bot.supervisor import OFF, BotState, Supervisor
+from bot.supervisor import STANDBY, BotState, Supervisor
 from bot.webhook_channel import WebhookChannel
 from pipelines import Change, Channel, Engine, Notes, Parcel, PipecallError, Settings, Verbs, Wait
 
@@ -41,9 +42,13 @@ UNDER_WAY = (
 
 
 class DiscordFace:
-    """The bot of one service that has a token, and the channels through which messages leave, which need no bot."""
+    """The bot of one service that has a token, and the channels through which messages leave, which need no bot.
+
+    It can be stopped and started again, for as long as this process leads each time.
+    """
 
     name = "Discord"
+    alone = True
 
     def __init__(self, settings: Settings, env: Mapping[str, str], *, pace: Pace | None = None) -> None:
         """`env` is where the addresses of webhooks are. Nothing is opened yet."""
@@ -55,6 +60,7 @@ class DiscordFace:
         self._life: asyncio.Task[None] | None = None
         self._cards: CardKeeper | None = None
         self._started = asyncio.Event()
+        self._offered: tuple[object, ...] | None = None
         addresses.use(settings)
         self._rest = Rest(settings)
 
@@ -87,9 +93,10 @@ class DiscordFace:
     async def start(self, scheduler: Engine) -> None:
         """Start the bot over a running scheduler; returns at once, the bot connects in its own time."""
         library_log.set_up(scheduler.redactor.text)
+        self._leaving = False
         parts = self.parts(scheduler)
         await parts.cards.start()
-        supervisor = self._supervisor = Supervisor(
+        self._supervisor = Supervisor(
             lambda: composed(replace(parts, served=served(self._settings, scheduler.catalog))),
             token=self._settings.bot_token,
             reachable=reachable,
@@ -97,15 +104,16 @@ class DiscordFace:
             renewed=lambda: self._renew(scheduler),
         )
         self._life = asyncio.create_task(self._supervisor.run(), name="supervisor of the bot")
-        offered = self._offer(scheduler)
+        if self._offered is None:
+            scheduler.reload.watch(partial(self._reloaded, scheduler))
+        self._offered = self._offer(scheduler)
 
-        def reloaded(what: Change | PipecallError) -> None:
-            nonlocal offered
-            if isinstance(what, Change) and (offered != self._offer(scheduler) or (what.plugins and offered[1])):
-                offered = self._offer(scheduler)
-                supervisor.again()
-
-        scheduler.reload.watch(reloaded)
+    def _reloaded(self, scheduler: Engine, what: Change | PipecallError) -> None:
+        """Connect anew after a change of what a bot is made with."""
+        before, self._offered = self._offered or ((), ()), self._offer(scheduler)
+        changed = isinstance(what, Change) and (before != self._offered or (what.plugins and before[1]))
+        if changed and self._supervisor is not None:
+            self._supervisor.again()
 
     def _offer(self, scheduler: Engine) -> tuple[object, ...]:
         """Return what a bot is made with, once for its life: if it changes, another bot must be made."""
@@ -120,7 +128,7 @@ class DiscordFace:
 
     def parts(self, scheduler: Engine) -> Parts:
         """Return what each bot of this face works with."""
-        self._cards = CardKeeper(scheduler, self._rest)
+        self._cards = self._cards or CardKeeper(scheduler, self._rest)
         self._started.set()
         return Parts(
             scheduler=scheduler,
@@ -129,7 +137,7 @@ class DiscordFace:
             cards=self._cards,
             notes=Notes(scheduler.writer, scheduler.reader),
             served=served(self._settings, scheduler.catalog),
-            leaving=lambda: self._leaving,
+            leaving=lambda: self._leaving or not scheduler.delivery.may(),
             pace=self._pace,
         )
 
@@ -143,12 +151,12 @@ class DiscordFace:
     async def stop(self) -> None:
         """Leave, see the cards of runs that are over to their end, then disconnect. Channels stay open."""
         await self.leave()
-        if self._life is None or self._cards is None:
-            return
-        await self._cards.close()
-        self._life.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._life
+        if self._cards is not None:
+            await self._cards.close()
+        if self._life is not None:
+            self._life.cancel()
+            await asyncio.wait({self._life})
+        self._life = self._supervisor = None
 
     @property
     def bot(self) -> Pipecall | None:
@@ -158,7 +166,7 @@ class DiscordFace:
     @property
     def where(self) -> BotState:
         """Where the bot stands."""
-        return self._supervisor.state if self._supervisor else OFF
+        return self._supervisor.state if self._supervisor else STANDBY
 
     def state(self) -> str:
         """Say where the bot stands: `ready`, `waiting until 09:30:12 UTC: Discord cannot be reached`."""

@@ -93,12 +93,16 @@ class Rest:
                 http = await self._client()
                 route = Route(method, path, **{name: str(value) for name, value in parameters.items()})
                 given: JSON = {"params": query} if query else {}
-                if files:
-                    with _opened(files) as opened:
-                        answer = await http.request(route, files=opened, form=_form(body, opened), **given)
-                else:
-                    given |= {} if body is None else {"json": body}
-                    answer = await http.request(route, **given)
+                try:
+                    if files:
+                        with _opened(files) as opened:
+                            answer = await http.request(route, files=opened, form=_form(body, opened), **given)
+                    else:
+                        given |= {} if body is None else {"json": body}
+                        answer = await http.request(route, **given)
+                except asyncio.CancelledError:
+                    _mend_limits(http)
+                    raise
         if isinstance(answer, str) and answer:
             raise Unsure("an answer that is not Discord's: is there a proxy in between?")
         return answer
@@ -243,6 +247,14 @@ class Rest:
             raise Unsure(f"no answer within {TIMEOUT_S:.0f} s") from None
         except (aiohttp.ClientError, OSError, json.JSONDecodeError) as error:
             raise Unsure(f"the connection failed ({type(error).__name__})") from None
+
+
+def _mend_limits(http: HTTPClient) -> None:
+    """Give back what a cancelled request had taken of a limit: the library would let the next one wait for 30 s."""
+    for limit in http._buckets.values():  # noqa: SLF001 -- there is no other way to it
+        if limit.expires is None and limit.outgoing == 0:
+            limit.reset()  # type: ignore[no-untyped-call]  # the library's
+            limit._wake(limit.remaining)  # noqa: SLF001 -- as above
 
 
 @contextmanager

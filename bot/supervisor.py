@@ -43,6 +43,7 @@ class Standing(StrEnum):
     """Where a bot stands."""
 
     OFF = "off"
+    STANDBY = "standby"
     CONNECTING = "connecting"
     READY = "ready"
     WAITING = "waiting"
@@ -66,6 +67,7 @@ class BotState:
 
 
 OFF = BotState(Standing.OFF, "no token", remedy="set DISCORD_TOKEN to use Discord")
+STANDBY = BotState(Standing.STANDBY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,7 @@ from .finding import Finding as Finding
 from .finding import Level as Level
 from .health import Health as Health
 from .health import Status as Status
+from .live_run import LiveRun as LiveRun
 from .loading import load_catalog as load_catalog
 from .model import (
     Actor as Actor,
@@ -102,7 +103,13 @@ from .model import (
     Incident as Incident,
 )
 from .model import (
+    Lease as Lease,
+)
+from .model import (
     LogLine as LogLine,
+)
+from .model import (
+    Machines as Machines,
 )
 from .model import (
     MakeUp as MakeUp,
@@ -123,7 +130,19 @@ from .model import (
     PipelineStats as PipelineStats,
 )
 from .model import (
+    Process as Process,
+)
+from .model import (
+    ProcessRole as ProcessRole,
+)
+from .model import (
+    ProcessState as ProcessState,
+)
+from .model import (
     Question as Question,
+)
+from .model import (
+    Queue as Queue,
 )
 from .model import (
     Role as Role,
@@ -181,7 +200,6 @@ from .policy import Policy as Policy
 from .reads import Reads as Reads
 from .redaction import Redactor as Redactor
 from .registry import Registry as Registry
-from .runner import LiveRun as LiveRun
 from .schedule import Schedule as Schedule
 from .scheduler import PipelineScheduler as PipelineScheduler
 from .settings import Settings as Settings
@@ -193,6 +211,7 @@ from .store.cards import Wish as Wish
 from .store.deliveries import Parcel as Parcel
 from .store.notes import Notes as Notes
 from .store.outbox import Post as Post
+from .store.progress import Progress as Progress
 from .store.strips import Mark as Mark
 from .store.tokens import Token as Token
 from .tokens import Tokens as Tokens

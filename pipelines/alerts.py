@@ -68,7 +68,7 @@ class Alerts:
         self._posted = posted
         self._debounce_s = debounce_s
         self._woken = asyncio.Event()
-        self._expectations = Expectations(writer, reader, catalog, wake=self._woken.set)
+        self._expectations = Expectations(writer, reader, catalog, wake=self._woken.set, clock=clock)
         self._watched: set[str] = set()
         self._reminded: dict[str, int] = {}
         self._sections: dict[str, AlertsSection] = {}
@@ -92,7 +92,8 @@ class Alerts:
         self._woken.set()
 
     async def run(self) -> None:
-        """Look at what there is to tell, for ever."""
+        """Look at what there is to tell, for ever; begun again, it knows nothing of what others told meanwhile."""
+        self._reminded, self._looked_at, self._successes_until = {}, None, None
         while True:
             try:
                 await self.look()

@@ -19,7 +19,10 @@ def back_up(url: str, target: Path | None, now: datetime) -> Copy:
     """
     store = database.file_of(url)
     if store is None:
-        raise StoreError(f"the store is on a server, whose own tool copies it: {_pg_dump(url, target, now)}")
+        raise StoreError(
+            "the store is on a server, whose own tool copies it, while schedulers and workers go on: "
+            f"{_pg_dump(url, target, now)}"
+        )
     if not store.is_file():
         raise StoreError(f"{store}: there is no store yet; name the right one in SCHEDULER_DB_URL")
     target = target or store.parent / "backups" / f"{store.stem}-{now:%Y%m%dT%H%M%SZ}.db.gz"
@@ -40,7 +43,10 @@ def restore(url: str, source: Path, now: datetime) -> tuple[Copy, Path | None]:
     """
     store = database.file_of(url)
     if store is None:
-        raise StoreError("the store is on a server; stop the service, then use pg_restore --clean --if-exists")
+        raise StoreError(
+            "the store is on a server, whose own tool restores it: stop every scheduler and worker, then "
+            f"{_pg_restore(url, source)}"
+        )
     if source.exists() and store.exists() and source.samefile(store):
         raise StoreError(f"{source} is the store itself; name what backup made")
     with holding.hold(url):
@@ -58,3 +64,9 @@ def restore(url: str, source: Path, now: datetime) -> tuple[Copy, Path | None]:
 def _pg_dump(url: str, target: Path | None, now: datetime) -> str:
     file = target or Path(f"pipecall-{now:%Y%m%dT%H%M%SZ}.dump")
     return f"pg_dump --format=custom --file={shlex.quote(str(file))} {shlex.quote(database.shown(url))}"
+
+
+def _pg_restore(url: str, source: Path) -> str:
+    """Return the command that puts a dump in the place of a database, all of it or nothing."""
+    given = "--clean --if-exists --single-transaction"
+    return f"pg_restore {given} --dbname={shlex.quote(database.shown(url))} {shlex.quote(str(source))}"

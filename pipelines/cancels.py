@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from pipelines.errors import InvalidTransition, StoreError, UnknownName
+from pipelines.live_run import LiveRun
 from pipelines.model import Run
-from pipelines.runner import LiveRun
 from pipelines.store import ends, history, overlaps, signals
 from pipelines.store.signals import Signal, SignalKind
 from pipelines.store.writer import Reader, Writer
@@ -43,19 +44,28 @@ class Cancels:
             UnknownName: there is no such run.
             InvalidTransition: the run is over already.
         """
-        if self._asked(run_id, reason):
-            return
-        request = ends.CancelWaiting(run_id=run_id, reason=reason, at=self._clock())
+        while not self._asked(run_id, reason):
+            request = ends.CancelWaiting(run_id=run_id, reason=reason, at=self._clock())
+            if await self._cancel_waiting(request) or self._asked(run_id, reason) or await self._wished(request):
+                return
+
+    async def _cancel_waiting(self, request: ends.CancelWaiting) -> bool:
+        """Cancel a run that waits; False for one that goes on."""
         ended = await self._writer.call(ends.cancel_waiting, request)
-        run = await self._reader.read(history.run, run_id)
+        run = await self._reader.read(history.run, request.run_id)
         if run is None:
-            raise UnknownName("run", str(run_id), None)
+            raise UnknownName("run", str(request.run_id), None)
         if ended:
             self._cancelled([run])
         elif run.state.final:
-            raise InvalidTransition(f"run #{run_id} of {run.pipeline} is {run.state}; nothing to cancel")
-        elif not self._asked(run_id, reason):  # it goes on elsewhere, or was claimed in this moment
-            await self._writer.call(signals.put, Signal(SignalKind.CANCEL, str(run_id), reason, self._clock()))
+            raise InvalidTransition(f"run #{run.id} of {run.pipeline} is {run.state}; nothing to cancel")
+        return ended
+
+    async def _wished(self, request: ends.CancelWaiting) -> bool:
+        """Tell whoever executes a run; False where nobody does any more, as it waits for its next attempt."""
+        signal = Signal(SignalKind.CANCEL, str(request.run_id), request.reason, request.at)
+        wished = self._writer.call(ends.wish_cancel, request)
+        return (await asyncio.gather(wished, self._writer.call(signals.put, signal)))[0]
 
     async def take_up(self, wishes: Sequence[Signal]) -> None:
         """Cancel those of the runs that are executed here."""
@@ -69,10 +79,12 @@ class Cancels:
                 await self.cancel(run_id, reason)
 
     def _asked(self, run_id: int, reason: str) -> bool:
+        """Ask a chain that goes on here to stop; one that has ended may be about to wait for its next attempt."""
         live = self._live().get(run_id)
-        if live is not None:
-            live.request_cancel(reason)
-        return live is not None
+        if live is None or live.over or live.lost is not None:
+            return False
+        live.request_cancel(reason)
+        return True
 
     async def older(self, newer: Run) -> None:
         """Cancel all older runs of a run's schedule that wait or go on."""

@@ -18,11 +18,12 @@ from pydantic import Field, field_validator, model_validator
 
 from pipelines import variables
 from pipelines.face_definition import AlertsSection, ChatRules, DiscordSection
-from pipelines.fields import Choice, Duration, Flag, JsonMapping, Number, Seconds, Text, Texts, Whole
+from pipelines.fields import Choice, Duration, Flag, JsonMapping, Text, Texts, Whole
 from pipelines.keep_definition import Keep
-from pipelines.model import ExecutorKind, NewRun, Overlap, Params, StageSpec, StartedBy
+from pipelines.model import DEFAULT_QUEUE, ExecutorKind, NewRun, Overlap, Params, StageSpec, StartedBy
 from pipelines.parameters import Declarations, Parameter, complete, declared, defaults
 from pipelines.policy import PolicySection
+from pipelines.retry_definition import OnCrash, RetryPolicy
 from pipelines.schedule_definition import (
     NAME,
     ZONE,
@@ -52,7 +53,6 @@ __all__ = [
     "StageDefinition",
 ]
 
-CLASS_NAME = Text("the name of an exception class such as TimeoutError", 200, r"[A-Za-z_][A-Za-z0-9_.]*")
 CLASS_PATH = Text("a dotted path such as my_plugin.MyFetcher", 1_000)
 DESCRIPTION = Text(longest=2_000)
 
@@ -64,39 +64,6 @@ class LogLevel(StrEnum):
     INFO = "INFO"
     WARNING = "WARNING"
     ERROR = "ERROR"
-
-
-class OnCrash(StrEnum):
-    """What follows an attempt that its process or machine died under: the next attempt, or the end of the run."""
-
-    RETRY = "retry"
-    FAIL = "fail"
-
-
-class RetryPolicy(Section):
-    """How often a run is tried and how long it waits in between; delays are floats of seconds.
-
-    The wait before attempt n ≥ 2 is `min(max_delay, delay · backoff^(n-2))`. `retry_on` and `give_up_on` are names of
-    exception classes; with `retry_on` empty every failure is retried.
-    """
-
-    attempts: Annotated[int, Whole(1, 100)] = Field(default=3, description="Tries in all, the first one included.")
-    delay: Annotated[float, Seconds(zero=True)] = Field(default=60.0, description="Seconds before the second try.")
-    backoff: Annotated[float, Number(1, 100)] = Field(
-        default=2.0, description="Each further wait is so many times as long."
-    )
-    max_delay: Annotated[float, Seconds(zero=True)] = Field(default=3600.0, description="The longest wait, in seconds.")
-    jitter: Annotated[bool, Flag()] = Field(default=True, description="Draw each wait from its upper half.")
-    retry_on: Annotated[tuple[str, ...], Texts(CLASS_NAME)] = Field(
-        default=(), description="Only these exceptions are tried again."
-    )
-    give_up_on: Annotated[tuple[str, ...], Texts(CLASS_NAME)] = Field(
-        default=(), description="These exceptions are not tried again."
-    )
-
-    def over(self, base: RetryPolicy) -> RetryPolicy:
-        """Return this policy with the fields it does not set itself taken from `base`."""
-        return base.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})
 
 
 class StageDefinition(Section):
@@ -127,7 +94,8 @@ def _short_or_mapping(schema: dict[str, Any]) -> None:
 
 
 _NOT_WHAT_IT_DOES = {
-    *("schedules", "description", "policy", "alerts", "expect", "discord", "discord_commands", "overlap", "pool")
+    *("schedules", "description", "policy", "alerts", "expect", "discord", "discord_commands", "overlap", "pool"),
+    *("queue", "priority"),
 }
 
 
@@ -157,6 +125,12 @@ class PipelineDefinition(Section):
     )
     pool: Annotated[str | None, NAME] = Field(
         default=None, description="The pool that its runs take a place in; scheduler.pools says how many there are."
+    )
+    queue: Annotated[str, NAME] = Field(
+        default=DEFAULT_QUEUE, description="The queue its runs wait in; workers serve all queues, or those they name."
+    )
+    priority: Annotated[int, Whole(-100, 100)] = Field(
+        default=0, description="Of the runs that wait, those of a higher priority start first."
     )
     on_crash: Annotated[OnCrash, Choice(OnCrash)] = Field(
         default=OnCrash.RETRY, description="After its process died: try again, or end the run."
@@ -198,7 +172,8 @@ class PipelineDefinition(Section):
     @cached_property
     def hash(self) -> str:
         """The version of what a run of it does: 12 hex digits, whatever its schedules and description say."""
-        content = self.model_dump(mode="json", by_alias=True, exclude=_NOT_WHAT_IT_DOES)
+        # A key that a later release adds, left at its default, must not make another version of every pipeline.
+        content = self.model_dump(mode="json", by_alias=True, exclude=_NOT_WHAT_IT_DOES, exclude_defaults=True)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -242,6 +217,9 @@ class PipelineDefinition(Section):
             max_attempts=self.retry.attempts,
             max_instances=self.max_instances,
             pool=self.pool,
+            queue=self.queue,
+            priority=self.priority,
+            at_most_once=self.on_crash is OnCrash.FAIL,
         )
 
     def resolved_params(self, env: Mapping[str, str], given: Params | None = None) -> dict[str, Any]:

@@ -18,10 +18,11 @@ from datetime import datetime, timedelta
 
 from pipelines.channels import Backlog, Channel, DeliveryFault, Unsure
 from pipelines.errors import StoreError
+from pipelines.gathering import gather
 from pipelines.model import utcnow
-from pipelines.remedies import FLOOD, FLOOD_AGE, GATHERED, Scope, backoff_s, remedy
+from pipelines.remedies import FLOOD, Scope, backoff_s, remedy
 from pipelines.store import deliveries, outbox
-from pipelines.store.deliveries import Bury, Gather, Parcel, Retry, Sent, Take
+from pipelines.store.deliveries import Bury, Parcel, Retry, Sent, Take
 from pipelines.store.writer import Reader, Writer
 
 POLL_S = 5.0
@@ -47,8 +48,8 @@ class _Rest:
 class Delivery:
     """Brings the messages of the outbox to people.
 
-    `run` is a task of the service; `wake` is called after each commit that stored a message. A program that does not
-    stay calls `flush` and `close` instead.
+    `run` is a task of the service, which may be cancelled and begun again; `wake` is called after each commit that
+    stored a message. A program that does not stay calls `flush` and `close` instead.
     """
 
     def __init__(
@@ -59,13 +60,16 @@ class Delivery:
         clock: Callable[[], datetime] = utcnow,
         *,
         absent: Mapping[str, str] | None = None,
+        may: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`channels` deliver what their name stands before the colon of; `absent` says why there is no such channel."""
-        self._writer = writer
-        self._reader = reader
+        """`channels` deliver what their name stands before the colon of; `absent` says why there is no such channel.
+
+        While `may` says no another process delivers: nothing is taken, sent, or noted as failed here.
+        """
+        self._writer, self._reader = writer, reader
         self._channels = channels
         self._clock = clock
-        self._absent = absent or {}
+        self._absent, self.may = absent or {}, may
         self._awake = asyncio.Event()
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, int] = {}
@@ -78,6 +82,7 @@ class Delivery:
 
     async def run(self) -> None:
         """Deliver until cancelled. What is under way then is tried again by the next service, with the same nonce."""
+        self.retry_now()  # another process may have delivered meanwhile: begin as a new one would
         try:
             while True:
                 self._awake.clear()
@@ -166,9 +171,9 @@ class Delivery:
         return any(rest is None or rest.until < self._in(seconds) for rest in rests)
 
     def _open(self) -> list[str]:
-        """Return the targets with messages whose channel is there and works."""
+        """Return the targets with messages whose channel is there and works; none while another process delivers."""
         names = self._channels.keys() - self._closed.keys()
-        return [target for target in self._waiting if _channel(target) in names]
+        return [target for target in self._waiting if self.may() and _channel(target) in names]
 
     async def _look(self) -> None:
         """See what waits, and give each target that may be tried a task, as far as there is room."""
@@ -182,8 +187,7 @@ class Delivery:
         now = self._clock()
         self._rests = {each: rest for each, rest in self._rests.items() if rest.until > now}
         ready = [target for target in self._open() if target not in self._workers and self._rest(target) is None]
-        random.shuffle(ready)  # nobody is last for ever
-        for target in ready[: MOST_AT_ONCE - len(self._workers)]:
+        for target in random.sample(ready, len(ready))[: MOST_AT_ONCE - len(self._workers)]:  # nobody is always last
             task = asyncio.create_task(self._serve(target), name=f"delivery {target}")
             self._workers[target] = task
             task.add_done_callback(lambda _, target=target: self._served(target))  # type: ignore[misc]  # the default binds it
@@ -198,7 +202,7 @@ class Delivery:
             if self._waiting.get(target, 0) > FLOOD:
                 await self._gather(target)
             for _ in range(TURN):
-                if self._rest(target) is not None or _channel(target) in self._closed:
+                if not self.may() or self._rest(target) is not None or _channel(target) in self._closed:
                     return
                 taken = await self._writer.call(deliveries.claim, Take(target, self._clock()))
                 if isinstance(taken, datetime):
@@ -212,26 +216,24 @@ class Delivery:
             self._rests[target] = _Rest(self._in(60), "an unexpected error, see the log")
 
     async def _gather(self, target: str) -> None:
-        """Make one of many messages that have waited for long: nobody wants to scroll through an outage."""
-        first = await self._reader.read(deliveries.untried, target, "message", 1)
-        if not first or first[0].created_at > self._clock() - FLOOD_AGE:
-            return
-        parcels = await self._reader.read(deliveries.untried, target, "message", GATHERED)
-        if (made := self._channels[_channel(target)].together(parcels)) is not None and len(made[0]) > FLOOD:
-            await self._writer.call(deliveries.gather, Gather(*made))
-            _log.info("%d messages that had waited for %s are told together", len(made[0]), target)
+        """Make one of many messages that have waited for long."""
+        if number := await gather(self._writer, self._reader, self._channels[_channel(target)], target, self._clock()):
+            _log.info("%d messages that had waited for %s are told together", number, target)
 
     async def _deliver(self, parcel: Parcel) -> bool:
         """Try a message once; tell whether its target may go on at once."""
         channel = self._channels[parcel.channel]
         try:
-            message_id = await self._adopted(channel, parcel) or await channel.deliver(parcel)
+            message_id = await self._adopted(channel, parcel)
+            if not self.may():
+                return False
+            message_id = message_id or await channel.deliver(parcel)
         except DeliveryFault as fault:
-            return await self._failed(parcel, fault)
+            return self.may() and await self._failed(parcel, fault)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 -- one message that breaks the renderer must not stop its target for ever
-            return await self._broke(parcel, error)
+            return self.may() and await self._broke(parcel, error)
         await self._writer.call(deliveries.sent, Sent(parcel.id, message_id, self._clock()))
         self._broken.pop(parcel.id, None)
         self._told = {where: what for where, what in self._told.items() if where not in (parcel.target, parcel.channel)}

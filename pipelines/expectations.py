@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from pipelines.catalog import Catalog
-from pipelines.model import JSON, Incident, IncidentKind, Run, RunState
+from pipelines.model import JSON, Incident, IncidentKind, Run, RunState, utcnow
 from pipelines.store import expectations as store
 from pipelines.store import notes
 from pipelines.store.notes import Note
@@ -27,12 +27,20 @@ _GOES_ON = frozenset({RunState.RUNNING, RunState.WAITING_RETRY})
 class Expectations:
     """Finds what falls short of what is expected, and opens incidents for it."""
 
-    def __init__(self, writer: Writer, reader: Reader, catalog: Catalog, *, wake: Callable[[], None]) -> None:
-        """`wake` is called when a run that goes on has become slow: `find_slow` opens its incident."""
+    def __init__(
+        self,
+        writer: Writer,
+        reader: Reader,
+        catalog: Catalog,
+        *,
+        wake: Callable[[], None],
+        clock: Callable[[], datetime] = utcnow,
+    ) -> None:
+        """`wake` is called when a run that goes on has become slow: `find_slow` opens its incident. `clock`: UTC."""
         self._writer = writer
         self._reader = reader
         self._catalog = catalog
-        self._wake = wake
+        self._wake, self._clock = wake, clock
         self._going: dict[int, Run] = {}
         self._told: set[int] = set()
         self._alarms: dict[int, asyncio.TimerHandle] = {}
@@ -43,8 +51,9 @@ class Expectations:
         if run.state in _GOES_ON:
             self._going[run.id] = run
             if run.id not in self._alarms and expected.max_duration is not None:
-                after_s = expected.max_duration.total_seconds()
-                self._alarms[run.id] = asyncio.get_running_loop().call_later(after_s, self._wake)
+                since = run.started_at or self._clock()  # news of a run elsewhere may be late
+                after_s = (since + expected.max_duration - self._clock()).total_seconds()
+                self._alarms[run.id] = asyncio.get_running_loop().call_later(max(after_s, 0.0), self._wake)
         elif run.state.final:
             self._going.pop(run.id, None)
             if (alarm := self._alarms.pop(run.id, None)) is not None:

@@ -7,16 +7,20 @@ not installed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pkgutil import resolve_name
 from typing import Protocol, TypeAlias
 
 from pipelines.channels import Channel
 from pipelines.engine import Engine
+from pipelines.leadership import Leadership
 from pipelines.settings import Settings
 
 SHIPPED = ("bot.door:discord_face", "web.door:web_face")
 """What makes a face out of settings and environment."""
+STANDBY = "standby"
+"""The state of a face that is not started because another process leads."""
 
 
 class Face(Protocol):
@@ -26,6 +30,10 @@ class Face(Protocol):
     def name(self) -> str:
         """What people call it."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether only one of several schedulers may have it started: the one that leads."""
+
     def channels(self) -> Mapping[str, Channel]:
         """Return the channels it can deliver through, by the first part of their targets."""
 
@@ -33,10 +41,10 @@ class Face(Protocol):
         """Return the channels it could have, by name, with the reason why there are none."""
 
     def state(self) -> str:
-        """Say in words where it stands; the first is one of off, connecting, ready, waiting, disabled."""
+        """Say in words where it stands; the first is one of off, standby, connecting, ready, waiting, disabled."""
 
     async def start(self, engine: Engine, /) -> None:
-        """Begin to serve people. It must neither block nor raise for what is out of reach."""
+        """Begin to serve people, also again after `stop`. It must neither block nor raise for what is out of reach."""
 
     async def leave(self) -> None:
         """Take no more requests, and let those under way finish; what still runs may be followed to its end."""
@@ -47,6 +55,42 @@ class Face(Protocol):
 
 Faces: TypeAlias = Sequence[Callable[[Settings, Mapping[str, str]], Face]]
 """What makes the faces of one service, in the order in which they are started."""
+
+
+def standing(face: Face, leadership: Leadership) -> Callable[[], str]:
+    """Return what says where a face stands, and while it waits for its turn, who leads."""
+
+    def state() -> str:
+        said = face.state()
+        return f"{said}: {leadership.holder} leads" if said == STANDBY and leadership.holder else said
+
+    return state
+
+
+async def start_face(face: Face, engine: Engine) -> None:
+    """Start a face over a running engine: now, or, where only one may be started, whenever this process leads."""
+    engine.vitals.faces[face.name] = standing(face, engine.leading.leadership)
+    if getattr(face, "alone", False):  # a face of somebody else may not know of this
+        await engine.leading.join(_Turn(face, engine))
+    else:
+        await face.start(engine)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A face as a part of the lead."""
+
+    face: Face
+    engine: Engine
+
+    async def begin(self) -> None:
+        """Start it."""
+        await self.face.start(self.engine)
+
+    async def end(self) -> None:
+        """Stop it; another process starts its own."""
+        await self.face.leave()
+        await self.face.stop()
 
 
 def shipped() -> Faces:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -25,6 +25,8 @@ STUCK = timedelta(minutes=5)
 """A due run that has waited so long while nothing runs is one that nobody starts."""
 LONG = timedelta(minutes=15)
 """So long a due run may wait for its turn, and a message for its delivery."""
+LEADERLESS = timedelta(minutes=1)
+"""So long the schedulers of a store may be without a leader: the next takes over within a lease."""
 TICK_S = 120.0
 """So long, in seconds, the timetable may stand still: it moves every half minute."""
 PROBES = 5
@@ -48,6 +50,9 @@ class Health:
     `dropped_lines` are of the store's writer, the latter since the start. `running` counts runs that go on, `retrying`
     those between attempts, `queued` those that are due but not started, the oldest `queued_since`; `slots` is how many
     may run at one time. `tick_age_s` is how long ago the timetable looked at the clock (None: it is not in use).
+    Where several processes share the store, `running` and `slots` are of all together. `workers` is how many of them
+    execute runs (None: the service executes its own); `unserved` says how many runs wait in queues that none of them
+    serves; `leaderless_since` is since when no scheduler leads (None: one does), `divided_since` since when two do.
     `unsent` messages wait for delivery, the oldest `unsent_since`; `dead` ones were refused for good. `refused` says
     why the store cannot be used, `outdated` why the newest pipelines file is not in force. `faces` says of
     each face, by name, where it stands, such as `ready`.
@@ -66,6 +71,10 @@ class Health:
     unsent: int = 0
     unsent_since: datetime | None = None
     dead: int = 0
+    workers: int | None = None
+    unserved: Mapping[str, int] = field(default_factory=dict)
+    leaderless_since: datetime | None = None
+    divided_since: datetime | None = None
     refused: str | None = None
     outdated: str | None = None
     faces: Mapping[str, str] = field(default_factory=dict)
@@ -85,7 +94,7 @@ class Health:
     @property
     def complaints(self) -> tuple[str, ...]:
         """What is wrong, in words, the gravest first; nothing when all is well."""
-        found = list(self.faults)
+        found = [*self.faults, *self._of_machines()]
         if self.loop_lag_s > LAG_S:
             found.append(f"the event loop was held for {self.loop_lag_s:.2f} s; let stages run in processes")
         if self.waiting_writes > BEHIND:
@@ -93,7 +102,7 @@ class Health:
         if self.dropped_lines:
             found.append(f"{self.dropped_lines} batches of log lines were dropped, as the store did not keep up")
         if not self._stuck and self._older(self.queued_since, LONG):
-            found.append(f"{self._due()} for their turn; more max_parallel_jobs may help")
+            found.append(f"{self._due()} for their turn; {self._help()} may help")
         if self._older(self.unsent_since, LONG):
             found.append(f"{self.unsent} messages wait for delivery, the oldest since {_clock(self.unsent_since)}")
         if self.dead:
@@ -113,7 +122,24 @@ class Health:
     @property
     def _stuck(self) -> bool:
         """Whether due runs wait although nothing goes on that they might wait for."""
+        if self.workers is not None or self.unserved:
+            return False  # this service would not start them either way: it is as well as before
         return not self.running and not self.retrying and self._older(self.queued_since, STUCK)
+
+    def _of_machines(self) -> Iterator[str]:
+        if self.workers == 0:
+            yield "no worker takes part: nothing is executed until 'pipecall worker' runs somewhere"
+        elif self.unserved:
+            for queue, count in self.unserved.items():
+                yield f"nobody serves queue {queue}, in which {count} wait: start 'pipecall worker' for it"
+        if self._older(self.leaderless_since, LEADERLESS):
+            yield f"no scheduler leads since {_clock(self.leaderless_since)}: chat and messages wait for one that does"
+        if self._older(self.divided_since, LEADERLESS):
+            since = _clock(self.divided_since)
+            yield f"two schedulers lead since {since}: chat answers twice; give all the same SCHEDULER_LOCK"
+
+    def _help(self) -> str:
+        return "more max_parallel_jobs" if self.workers is None else "more workers, or more max_parallel_jobs,"
 
     def _older(self, since: datetime | None, than: timedelta) -> bool:
         return since is not None and self.at is not None and self.at - since > than
@@ -131,6 +157,7 @@ class Health:
             "complaints": list(self.complaints),
             **readings,
             "faces": dict(self.faces),
+            "unserved": dict(self.unserved),
         }
 
     def __str__(self) -> str:

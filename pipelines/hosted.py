@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any, Self, TypeVar
 
 from pipelines.engine import Engine
-from pipelines.errors import InvalidTransition
+from pipelines.errors import ConfigError, InvalidTransition, Problem
 from pipelines.faces import Faces
 from pipelines.hosting import Host, Work
 from pipelines.inventory import Inventory
@@ -68,6 +68,9 @@ class Hosted:
         given = {
             _SHORT.get(name, name): value for name, value in settings.items() if value is not None or name[0] == "_"
         }
+        if given.get("executor", "local") != "local":
+            why = "a program executes what it made itself, as no worker has it; expected local, or nothing"
+            raise ConfigError([Problem(f"found {given['executor']!r}; {why}", path="executor")])
         self._inventory = Inventory(read_settings(**given))
         self._faces = faces
         self._lock = threading.RLock()  # held while something changes, never while waiting for runs to end

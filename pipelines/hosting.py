@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from pipelines.catalog import Catalog
 from pipelines.engine import Engine
 from pipelines.errors import InvalidTransition
-from pipelines.faces import Faces
+from pipelines.faces import Faces, start_face
 from pipelines.model import StartedBy
 from pipelines.registry import Registry
 from pipelines.settings import Settings
@@ -152,8 +152,7 @@ class Host:
             await _run_unscheduled(engine)
             engine.start_monitoring()
             for face in self._faces:
-                await face.start(engine)
-                engine.vitals.faces[face.name] = face.state
+                await start_face(face, engine)
                 stack.push_async_callback(face.stop)
             self._ready.set_result(None)
             await self._until_told(engine)

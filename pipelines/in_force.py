@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from pipelines.catalog import Catalog
+from pipelines.code_versions import CodeVersions
 from pipelines.errors import StoreError
 from pipelines.jobs import Jobs
 from pipelines.loader import Loaded
@@ -17,11 +18,21 @@ from pipelines.work import Work
 class InForce:
     """What must follow the pipelines that are in force. `changed` is set each time they are others."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, *, jobs: Jobs, work: Work, redactor: Redactor) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        *,
+        jobs: Jobs,
+        work: Work,
+        redactor: Redactor,
+        versions: CodeVersions | None = None,
+    ) -> None:
         """Nothing is changed before `put`."""
         self.changed = asyncio.Event()
         self._settings, self._catalog = settings, catalog
         self._jobs, self._work, self._redactor = jobs, work, redactor
+        self._versions = versions
 
     async def put(self, loaded: Loaded, plugins: bool) -> None:
         """Put a set in force; `plugins` says whether those have changed as well.
@@ -35,6 +46,8 @@ class InForce:
         except StoreError:
             self._catalog.replace(before)
             raise
+        if self._versions is not None:
+            self._versions.renew()
         self._redactor.learn(loaded.secrets)
         logging.getLogger().setLevel(self._settings.log_level or loaded.file.scheduler.log_level)
         self._work.adapt(plugins=plugins)

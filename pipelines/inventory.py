@@ -15,6 +15,7 @@ from pipelines.loader import Loaded
 from pipelines.pipeline import Made, registered_pipelines
 from pipelines.registry import Registry
 from pipelines.settings import Settings
+from pipelines.store import database
 from pipelines.triggers import check_zone
 from pipelines.wishes import Wish
 
@@ -32,12 +33,26 @@ class Inventory:
             ConfigError: all that is wrong with it.
         """
         self.with_file = "pipelines_config" in settings.model_fields_set or settings.pipelines_config.is_file()
-        self.settings = settings if self.with_file else settings.model_copy(update={"scheduler_reload": "off"})
+        self.settings = settings.model_copy(update=self._differing(settings))
         self.registry = Registry(settings.plugins_folder, settings.allowed_modules)
         self.wishes: dict[str, Wish] = {}
         self.of_jobs: set[str] = set()
         self._made: dict[str, Made] = {}
         self.catalog = self._catalog()
+
+    def _differing(self, settings: Settings) -> dict[str, str]:
+        """Return the settings that are other ones than a service's.
+
+        What this program made no worker has: it executes it itself. On a server others may share the store and lead,
+        and they do not have it either: it records what is due itself. Where others record the same, the store lets one
+        of them.
+        """
+        differing = {} if self.with_file else {"scheduler_reload": "off"}
+        if settings.executor != "local":
+            differing["executor"] = "local"
+        if settings.scheduler_lock is None and database.file_of(settings.scheduler_db_url) is None:
+            differing["scheduler_lock"] = "none"
+        return differing
 
     def _catalog(self) -> Catalog:
         return loading.read_catalog(self.settings, os.environ) if self.with_file else Catalog(no_file(self.settings))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,10 +18,26 @@ from pipelines.definition import MisfirePolicy, PipelineDefinition, ScheduleDefi
 from pipelines.errors import BadSchedule
 from pipelines.faults import faults
 from pipelines.model import Params, ScheduleRow, ScheduleState
-from pipelines.timetable import Scheduled, Timetable
+from pipelines.scheduled import Scheduled
+from pipelines.store import processes
+from pipelines.store.schedules import PYTHON
+from pipelines.store.writer import Reader
+from pipelines.timetable import Timetable
 from pipelines.triggers import Trigger, check_zone
 
 logger = logging.getLogger(__name__)
+
+LATELY = timedelta(minutes=1)
+"""A process that has been silent for longer does not count among those that run a job."""
+
+
+@dataclass(slots=True)
+class Stray:
+    """A job whose pipeline is not there, whether it was before, and whether that was told."""
+
+    row: ScheduleRow
+    had: bool
+    told: bool = False
 
 
 class JobTimes:
@@ -32,6 +48,7 @@ class JobTimes:
         self.entries: dict[str, ScheduleEntry] = {}
         self._catalog, self._timetable, self._clock = catalog, timetable, clock
         self._timed: dict[str, tuple[ScheduleEntry, PipelineDefinition]] = {}
+        self._strays: dict[str, Stray] = {}
         self._answers: dict[str, tuple[datetime, datetime | None]] = {}
 
     def entry(
@@ -52,20 +69,40 @@ class JobTimes:
         return ScheduleEntry(job_id, pipeline, definition, definition.trigger(zone, job_id), zone, params)
 
     def adopt(self, row: ScheduleRow, *, tell: bool) -> None:
-        """Make the entry of a job that somebody made; one whose pipeline is gone is kept without, and told."""
+        """Make the entry of a job that somebody made; one whose pipeline is gone is kept without.
+
+        It is told of where it had one, or by `tell`: see `tell_strays`.
+        """
         had = self.entries.pop(row.id, None) is not None
         definition = self._catalog.pipelines.get(row.pipeline)
+        if definition is None and (had or tell):
+            self._strays.setdefault(row.id, Stray(row, had=had))
         if definition is None or not definition.enabled:
-            why = "is not there" if definition is None else "is not enabled"
-            if had or tell:
-                logger.warning("job '%s' does not run: its pipeline %s %s", row.id, row.pipeline, why)
+            if definition is not None and (had or tell):
+                logger.warning("job '%s' does not run: its pipeline %s is not enabled", row.id, row.pipeline)
             return
+        self._strays.pop(row.id, None)
         try:
             self.entries[row.id] = self.entry(
                 row.pipeline, row.spec, zone=row.timezone, job_id=row.id, given=row.params
             )
         except BadSchedule as error:
             logger.error("job '%s' does not run: %s", row.id, error)
+
+    async def tell_strays(self, reader: Reader) -> None:
+        """Log, once, which jobs do not run as their pipeline is gone; not those that another process runs."""
+        untold = [each for each in self._strays.values() if not each.told]
+        asked = any(not each.had for each in untold)
+        there = await reader.read(processes.versions, LATELY) if asked else {}
+        for stray in untold:
+            row = stray.row
+            if row.pipeline in there and not stray.had:
+                continue
+            stray.told = True
+            if row.source == PYTHON:
+                logger.info("job '%s' runs once the Python program is there that has %s", row.id, row.pipeline)
+            else:
+                logger.warning("job '%s' does not run: its pipeline %s is not there", row.id, row.pipeline)
 
     def put(self, rows: Iterable[ScheduleRow]) -> None:
         """Put active jobs that have an entry on the timetable, and take the others off it."""
@@ -90,6 +127,7 @@ class JobTimes:
         """Forget a job."""
         self._untime(job_id)
         self.entries.pop(job_id, None)
+        self._strays.pop(job_id, None)
 
     def _untime(self, job_id: str) -> None:
         self._timetable.remove(job_id)
@@ -111,6 +149,11 @@ class JobTimes:
         if entry is None or row.state is not ScheduleState.ACTIVE:
             return row
         return self._due(row, entry)
+
+    def due_after(self, job_id: str, due_at: datetime) -> bool:
+        """Tell whether a job has an instant after one at which it was due (UTC); not, where nothing times it."""
+        entry = self.entries.get(job_id)
+        return entry is not None and self._next_after(entry.trigger, due_at - entry.offset) is not None
 
     def _due(self, row: ScheduleRow, entry: ScheduleEntry) -> ScheduleRow:
         now, offset = self._clock(), entry.offset

@@ -13,11 +13,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from pipelines import job_names
 from pipelines.catalog import Catalog, ScheduleEntry
-from pipelines.errors import BadSchedule, InvalidTransition, UnknownName
+from pipelines.errors import InvalidTransition, UnknownName
 from pipelines.job_times import JobTimes
 from pipelines.model import Run, ScheduleRow, ScheduleState
-from pipelines.schedule_definition import NAME
 from pipelines.store import schedules
 from pipelines.store.schedules import FILE, SetState, SyncFile, same
 from pipelines.store.signals import Signal
@@ -70,9 +70,11 @@ class Jobs:
         """Store the file's schedules, retire those that vanished from it, time all; return them with their next run."""
         now = self._clock()
         wanted = {entry.id: entry for entry in self._catalog.schedules()}
-        stored = await self._writer.call(schedules.sync, SyncFile([entry.row() for entry in wanted.values()], now))
+        rows = [entry.row() for entry in wanted.values()]
+        stored = await self._writer.call(schedules.sync, SyncFile(rows, now, absent=not self._catalog.loaded.digest))
         self._take_over(stored, wanted)
         self._times.put(stored)
+        await self._times.tell_strays(self._reader)
         shown = [self.with_next_due(row) for row in stored]
         for row in (each for each in shown if each.created_at == now and each.next_due_at is None):
             logger.warning("schedule '%s' of %s (%s) lies in the past; it never runs", row.id, row.pipeline, row.words)
@@ -115,6 +117,7 @@ class Jobs:
             for row in (each for each in self.rows.values() if each.source != FILE):
                 self._times.adopt(row, tell=False)
             self._times.put_changed(self.rows.values())
+            await self._times.tell_strays(self._reader)
             self.woken.set()
 
     def adopt(self, pipeline: str) -> None:
@@ -129,17 +132,28 @@ class Jobs:
         """Take up what other processes did to jobs; what is known already changes nothing."""
         async with self._turn:
             for job_id in dict.fromkeys(signal.subject for signal in signals):
-                row = await self._reader.read(schedules.get, job_id)
-                if row is None or row.state is ScheduleState.RETIRED:
-                    self._forget(job_id)
-                elif not row.tells_as_much_as(self.rows.get(job_id)):
-                    if row.source != FILE:
-                        self._times.adopt(row, tell=True)
-                    self._follow(row)
+                self._taken_up(job_id, await self._reader.read(schedules.get, job_id))
+
+    async def look_again(self) -> None:
+        """Take up what others did to all jobs, and time them anew: another process recorded what was due."""
+        async with self._turn:
+            stored = {row.id: row for row in await self._reader.read(schedules.list_all)}
+            for job_id in {*self.rows, *stored}:
+                self._taken_up(job_id, stored.get(job_id))
+            self.rows |= stored
+            self._times.put(stored.values())
+            await self._times.tell_strays(self._reader)
+
+    def _taken_up(self, job_id: str, row: ScheduleRow | None) -> None:
+        if row is None or row.state is ScheduleState.RETIRED:
+            self._forget(job_id)
+        elif not row.tells_as_much_as(self.rows.get(job_id)):
+            if row.source != FILE:
+                self._times.adopt(row, tell=True)
+            self._follow(row)
 
     def _forget(self, job_id: str) -> None:
-        row = self.rows.pop(job_id, None)
-        if row is not None:
+        if (row := self.rows.pop(job_id, None)) is not None:
             self.changed(row)
         self._times.remove(job_id)
 
@@ -154,24 +168,12 @@ class Jobs:
         return self.rows[job_id]
 
     def check_free(self, job_id: str) -> None:
-        """Let an id pass that a new job may have.
-
-        Raises:
-            BadSchedule: it is no name.
-            InvalidTransition: a job has it.
-        """
-        try:
-            NAME.read(job_id)
-        except ValueError as error:
-            raise BadSchedule(f"the job's name: {error}") from None
-        if job_id in self.rows or job_id in {entry.id for entry in self._catalog.schedules()}:
-            raise InvalidTransition(f"a job is called '{job_id}' already; give this one another name")
+        """Let an id pass that a new job may have; see `job_names.check_free`."""
+        job_names.check_free(job_id, {*self.rows, *(entry.id for entry in self._catalog.schedules())})
 
     def free_id(self, pipeline: str) -> str:
-        """Return an id that no job has: the pipeline's name, or the start of that with a number."""
-        taken = {*self.rows, *(entry.id for entry in self._catalog.schedules())}
-        numbered = (f"{pipeline[:74]}-{number}" for number in range(2, len(taken) + 3))
-        return pipeline if pipeline not in taken else next(each for each in numbered if each not in taken)
+        """Return an id that no job has; see `job_names.free`."""
+        return job_names.free(pipeline, {*self.rows, *(entry.id for entry in self._catalog.schedules())})
 
     # ------------------------------------------------------------ changes
 
@@ -288,11 +290,11 @@ class Jobs:
     # ------------------------------------------------------------ by itself
 
     def happened(self, run: Run) -> None:
-        """Retire a job that somebody made for one instant, once that has come."""
+        """Retire a job that somebody made for one instant, once that has come; not one that has another instant now."""
         row = self.rows.get(run.schedule_id or "")
         if row is None or run.due_at is None:
             return
         self.rows[row.id] = replace(row, last_due_at=max(run.due_at, row.last_due_at or run.due_at))
-        if row.source != FILE and "at" in row.spec:
+        if row.source != FILE and "at" in row.spec and not self._times.due_after(row.id, run.due_at):
             self._writer.post(schedules.set_state, SetState(row.id, ScheduleState.RETIRED, self._clock()))
             self._forget(row.id)

@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipelines import variables, yaml_blocks
+from pipelines.collector import collector_off
 from pipelines.definition import FACES, PipelineDefinition, PipelinesFile, SchedulerSection
 from pipelines.errors import BadSchedule, ConfigError, Problem, nearest
 from pipelines.faults import faults
@@ -29,7 +30,7 @@ from pipelines.schedule_checks import ScheduleEntry
 from pipelines.triggers import check_zone
 from pipelines.wording import found, quoted, suggestion
 from pipelines.yaml_blocks import Blocks
-from pipelines.yaml_text import Document, collector_off, parse, read_text
+from pipelines.yaml_text import Document, parse, read_text
 from pipelines.yaml_values import KeyPath, dotted
 
 __all__ = ["Loaded", "ScheduleEntry", "load"]

@@ -30,9 +30,13 @@ class Messages:
         upcoming: Callable[[], Iterable[tuple[str, datetime]]],
         redactor: Redactor,
         clock: Callable[[], datetime],
+        may: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`channels` deliver by the first part of a target, `absent` says why one is missing; see `Alerts`."""
-        self.delivery = Delivery(writer, reader, channels, clock, absent=absent)
+        """`channels` deliver by the first part of a target, `absent` says why one is missing; see `Alerts`.
+
+        `may` says whether this process is the one that delivers; see `Delivery`.
+        """
+        self.delivery = Delivery(writer, reader, channels, clock, absent=absent, may=may)
         self.alerts = Alerts(
             writer=writer,
             reader=reader,
@@ -41,7 +45,7 @@ class Messages:
             upcoming=upcoming,
             posted=self.delivery.wake,
         )
-        self.notices = Notices(catalog, writer, redactor=redactor, posted=self.delivery.wake, clock=clock)
+        self.notices = Notices(catalog, writer, redactor=redactor, posted=self.delivery.wake, clock=clock, may=may)
         self.questions = Questions(writer, reader, clock=clock, posted=self.delivery.wake)
 
     def happened(self, run: Run) -> None:
@@ -57,13 +61,14 @@ class Messages:
         if send_again:
             self.delivery.retry_now()
 
-    def work(self) -> Mapping[str, Coroutine[None, None, None]]:
-        """Return what must go on as long as the service does, by name."""
-        return {"delivery": self.delivery.run(), "alerts": self.alerts.run(), "questions": self.questions.run()}
+    def duties(self) -> Mapping[str, Callable[[], Coroutine[None, None, None]]]:
+        """Return what begins what must go on while this process leads, by name; it can be cancelled and begun again."""
+        return {"delivery": self.delivery.run, "alerts": self.alerts.run, "questions": self.questions.run}
 
     async def flush(self, timeout_s: float) -> str:
         """Deliver for up to `timeout_s` seconds; return in words what waits then, empty where nothing does."""
-        await self.alerts.look()
+        if self.delivery.may():
+            await self.alerts.look()
         await self.delivery.flush(timeout_s)
         left = [f"{each.waiting} for {each.target} ({each.state})" for each in self.delivery.status() if each.waiting]
         return f"messages wait for delivery: {', '.join(left)}" if left else ""

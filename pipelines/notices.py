@@ -32,10 +32,14 @@ class Notices:
         redactor: Redactor,
         posted: Callable[[], None],
         clock: Callable[[], datetime],
+        may: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`redactor` hides secrets that an error may quote; `clock` gives the time now, UTC."""
+        """`redactor` hides secrets that an error may quote; `clock` gives the time now, UTC.
+
+        While `may` says no another process tells: each of several schedulers reads the same files.
+        """
         self._catalog, self._writer = catalog, writer
-        self._redactor, self._posted, self._clock = redactor, posted, clock
+        self._redactor, self._posted, self._clock, self._may = redactor, posted, clock, may
         self._trouble: str | None = None
         self._writing: set[asyncio.Task[None]] = set()
 
@@ -45,7 +49,7 @@ class Notices:
         now = self._clock()
         key, edits = self._trouble or f"reload:{now.isoformat()}", self._trouble is not None
         self._trouble = None if isinstance(what, Change) else key
-        if channel is None:
+        if channel is None or not self._may():
             return
         good = isinstance(what, Change)
         body = {"good": good, "text": self._redactor.text(str(what))}

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 
 from pipelines.catalog import Catalog
 from pipelines.definition import PipelineDefinition
 from pipelines.jobs import Jobs
-from pipelines.model import LIVE_STATES, RETRYABLE_STATES, Run, RunState, ScheduleRow
+from pipelines.model import LIVE_STATES, RETRYABLE_STATES, Machines, Run, RunState, ScheduleRow
 from pipelines.store import history
 from pipelines.store.writer import Reader
 from pipelines.waiting import waiting_for
@@ -22,7 +23,15 @@ RECENT = 200
 """So many runs are remembered, newest first."""
 LIVE_LOADED = 1_000
 """So many runs of each state that is not over are taken over at a start."""
+WITHOUT_LIMIT = 1_000_000
+"""More runs than ever wait or go on."""
 _PASSED = frozenset({RunState.SKIPPED, RunState.MISSED})
+
+Seen: TypeAlias = Callable[[], Machines | None]
+
+
+def _alone() -> None:
+    """Know of nobody else who takes part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +70,11 @@ class PipelineView:
 class Overview:
     """Reads of all that is going on, without I/O."""
 
-    def __init__(self, *, catalog: Catalog, jobs: Jobs, clock: Callable[[], datetime]) -> None:
-        """Begin with nothing remembered; see `load`."""
+    def __init__(self, *, catalog: Catalog, jobs: Jobs, seen: Seen = _alone, clock: Callable[[], datetime]) -> None:
+        """Begin with nothing remembered; see `load`. `seen` returns who took part when somebody looked last."""
         self._catalog = catalog
         self._jobs = jobs
+        self._seen = seen
         self._clock = clock
         self._live: dict[int, Run] = {}
         self._live_of: dict[str, dict[int, Run]] = {}
@@ -106,7 +116,9 @@ class Overview:
             return
         if run.pipeline not in self._last or self._last[run.pipeline].id <= run.id:
             self._last[run.pipeline] = run
-        if run.schedule_id is not None:
+        if run.schedule_id is not None and (
+            run.schedule_id not in self._last_of_job or self._last_of_job[run.schedule_id].id <= run.id
+        ):
             self._last_of_job[run.schedule_id] = run
 
     def pipelines(self) -> list[PipelineView]:
@@ -142,14 +154,24 @@ class Overview:
         return [self._live[run_id] for run_id in sorted(self._live)]
 
     def waiting_for(self, run: Run) -> str | None:
-        """Say in words what a run waits for; None for one that is not queued."""
-        definition, options = self._catalog.pipelines.get(run.pipeline), self._catalog.options
+        """Say in words what a run waits for; None for one that is not queued, nor due for its next attempt."""
+        if run.state is RunState.WAITING_RETRY and run.not_before is not None and run.not_before <= self._clock():
+            # Its place among the runs of its pipeline is kept for it: only what all wait for can be in the way.
+            return self._waiting_for(replace(run, state=RunState.QUEUED, lane=None), WITHOUT_LIMIT)
+        definition = self._catalog.pipelines.get(run.pipeline)
+        return self._waiting_for(run, definition.max_instances if definition is not None else 1)
+
+    def _waiting_for(self, run: Run, max_instances: int) -> str | None:
+        options = self._catalog.options
+        seen = self._seen()
+        unlimited = seen is not None and seen.by_workers and "max_parallel_jobs" not in options.model_fields_set
         return waiting_for(
             run,
             self._live.values(),
-            max_instances=definition.max_instances if definition is not None else 1,
+            max_instances=max_instances,
             pools=options.pools,
-            slots=options.max_parallel_jobs,
+            slots=seen.slots if seen is not None and unlimited else options.max_parallel_jobs,
+            machines=seen,
         )
 
     def recent_runs(self, limit: int = 50) -> list[Run]:

@@ -40,6 +40,10 @@ class PipelineOptions(TypedDict, total=False):
     """`queue`, `skip`, `queue_all`, `cancel_running` or `allow`."""
     pool: str
     """The pool that its runs take a place in."""
+    queue: str
+    """The queue its runs wait in: workers serve all queues, or those that they name."""
+    priority: int
+    """Of the runs that wait, those of a higher priority start first; from -100 to 100."""
     on_crash: str
     """After its process died: `retry` or `fail`."""
     description: str

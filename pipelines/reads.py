@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
+from pipelines.catalog import Catalog
 from pipelines.errors import UnknownName
 from pipelines.model import (
     Attempt,
     AuditEntry,
     Incident,
+    Lease,
     LogLine,
+    Machines,
     Mute,
     Occurrence,
     PipelineStats,
+    Process,
     Question,
+    Queue,
     Run,
     RunState,
     StageCount,
 )
-from pipelines.store import audit, history, incidents, logs, outbox, progress, questions, strips, troubles
+from pipelines.settings import Settings
+from pipelines.store import (
+    audit,
+    history,
+    incidents,
+    logs,
+    machines,
+    outbox,
+    processes,
+    progress,
+    questions,
+    queues,
+    strips,
+    troubles,
+)
 from pipelines.store.progress import Progress
 from pipelines.store.strips import Mark
 from pipelines.store.writer import Reader
@@ -32,9 +51,23 @@ LOOKED_AT = 1_000
 class Reads:
     """Questions to the store. Each raises StoreError where the database refuses."""
 
-    def __init__(self, reader: Reader) -> None:
-        """Ask through `reader`."""
+    def __init__(
+        self,
+        reader: Reader,
+        settings: Settings,
+        catalog: Catalog | None = None,
+        *,
+        in_all: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        """Ask through `reader`, as `settings` say; `catalog` has the pipelines in force (None: they are not known).
+
+        `in_all` says how many runs may go on at one time on all machines (None: no limit but their slots).
+        """
         self._reader = reader
+        self._settings = settings
+        self._catalog = catalog
+        self._in_all = in_all
+        self._seen: Machines | None = None
 
     async def run(self, run_id: int) -> Run:
         """Return a run.
@@ -46,6 +79,14 @@ class Reads:
         if run is None:
             raise UnknownName("run", str(run_id), None)
         return run
+
+    async def runs_of(self, ids: Sequence[int]) -> list[Run]:
+        """Return those of the runs that are there, in any order."""
+        return await self._reader.read(history.of_ids, ids)
+
+    async def live(self, limit: int) -> list[Run]:
+        """Return the newest `limit` runs of each state that is not over, oldest first."""
+        return await self._reader.read(history.live, limit)
 
     async def runs(
         self,
@@ -87,6 +128,30 @@ class Reads:
     async def ledger(self, schedule_id: str | None = None, limit: int = 50) -> list[tuple[Occurrence, str]]:
         """Return the instants that did not become runs, of one schedule or of all, with the pipeline, latest first."""
         return await self._reader.read(history.ledger, schedule_id, limit)
+
+    async def machines(self) -> Machines:
+        """Return who takes part, the queues (those of pipelines even where nothing waits in them), and the leases."""
+        names = {each.queue for each in self._catalog.pipelines.values()} if self._catalog is not None else set()
+        by_workers = self._settings.executor == "procrastinate"
+        within = timedelta(seconds=self._settings.run_lease_seconds)
+        self._seen = await self._reader.read(machines.read, within, names, by_workers=by_workers, limit=self._in_all())
+        return self._seen
+
+    def seen(self) -> Machines | None:
+        """Return who took part when `machines` was asked last, without I/O; None where it never was."""
+        return self._seen
+
+    async def processes(self) -> list[Process]:
+        """Return the schedulers and workers, the leader first; those as well that have fallen silent."""
+        return await self._reader.read(processes.all_of)
+
+    async def queues(self) -> list[Queue]:
+        """Return the queues by name: those in use, and those of the pipelines."""
+        return list((await self.machines()).queues)
+
+    async def leases(self) -> list[Lease]:
+        """Return the runs that go on, oldest first, with who holds each until when."""
+        return await self._reader.read(queues.held)
 
     async def attempts(self, run_id: int) -> list[Attempt]:
         """Return a run's attempts in their order."""

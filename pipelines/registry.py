@@ -258,7 +258,8 @@ class Registry:
         prefix = nearest(".".join(parts[:-1]), self.allow)
         if prefix is not None:
             return f"did you mean '{prefix}.{parts[-1]}'?"
-        folder = f"a module in {self.plugins.name}/" if self.plugins is not None else "no plugins folder"
+        absent = f" (there is no {parts[0]}.py)"
+        folder = f"a module in {self.plugins.name}/{absent}" if self.plugins is not None else "no plugins folder"
         return f"stages come from {folder} or from {one_of(self.allow)}"
 
 

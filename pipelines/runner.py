@@ -1,112 +1,49 @@
 """One attempt of one run: build its job, execute it, decide what follows, record the end in one transaction.
 
-Which run is next is `worker`'s business; where the chain runs, `execution`'s. `RunLog` collects what comes back while
-the attempt goes on.
+Which run is next is `worker`'s business; where the chain runs, `execution`'s. What comes back while the attempt goes on
+is in `live_run`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from random import Random
+from time import monotonic
+from typing import TypeVar
 
 from pipelines.catalog import Catalog
 from pipelines.definition import PipelineDefinition
 from pipelines.errors import PipecallError, StoreError
 from pipelines.execution import Executor
+from pipelines.live_run import LiveRun, RunLog
 from pipelines.model import (
-    JSON,
     ExecutorKind,
     Job,
-    LogLine,
-    Message,
     Outcome,
     Run,
     RunError,
     RunState,
-    StageCount,
     utcnow,
 )
 from pipelines.redaction import Redactor
 from pipelines.retry import next_attempt_at
-from pipelines.store import ends, logs, state
+from pipelines.store import ends, leases
+from pipelines.store.batches import Write
 from pipelines.store.writer import Reader, Writer
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
-LONGEST_WAIT_S = 30.0
+LONGEST_WAIT_S = 5.0
 """At most so long, in seconds, between two tries to record an end that the store refuses."""
 
 STOPPED_AT_ONCE = "the service was stopped at once"
-
-
-@dataclass(slots=True)
-class LiveRun:
-    """A run that is being executed here: how far it is, and the means to cancel it.
-
-    `values` are its pipeline's small durable values, as they stood when it was claimed.
-    """
-
-    run: Run
-    values: Mapping[str, JSON] = field(default_factory=dict)
-    cancel: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    cancel_reason: str = "cancelled"
-    stages: tuple[StageCount, ...] = ()
-    done: float | None = None
-    note: str = ""
-    messages: list[Message] = field(default_factory=list)
-
-    def request_cancel(self, reason: str) -> None:
-        """Ask the chain to stop; the first reason given is the one recorded."""
-        if not self.cancel.done():
-            self.cancel_reason = reason
-            self.cancel.set_result(None)
-
-
-class RunLog:
-    """Takes what a running chain reports (`execution.Listener`): lines go to the store and the program's log."""
-
-    def __init__(self, live: LiveRun, *, writer: Writer, reader: Reader, redactor: Redactor) -> None:
-        """Report on `live` from now on; `redactor` cleans every line."""
-        self._live = live
-        self._writer = writer
-        self._reader = reader
-        self._redactor = redactor
-        self._extra = {"run": live.run.id, "pipeline": live.run.pipeline}
-
-    def say(self, level: int, text: str, *args: object) -> None:
-        """Show a line of the engine's own about this run; not kept with it, as its rows hold the same facts."""
-        logger.log(level, text, *args, extra=self._extra)
-
-    def log(self, lines: Sequence[LogLine]) -> None:
-        """Keep the lines with the run, and show them."""
-        clean = tuple(map(self._redactor.line, lines))
-        self._writer.post(logs.append, (self._live.run.id, clean))
-        for line in clean:
-            logger.log(line.level, "%s", line.text, extra=self._extra)
-
-    def stages(self, counts: Sequence[StageCount]) -> None:
-        """Remember the counts so far."""
-        self._live.stages = tuple(counts)
-
-    def progress(self, done: float | None, note: str) -> None:
-        """Remember how far the run says it is."""
-        self._live.done, self._live.note = done, note
-
-    def message(self, message: Message) -> None:
-        """Remember what was emitted so far; it is stored with the end of a run that succeeds."""
-        self._live.messages.append(message)
-
-    async def lookup(self, collection: str, keys: Sequence[str]) -> Mapping[str, JSON]:
-        """Read entries of the pipeline's collection."""
-        return await self._reader.read(state.lookup, self._live.run.pipeline, collection, keys)
-
-    async def scan(self, collection: str, after: str, limit: int) -> Sequence[tuple[str, JSON]]:
-        """Read a page of the pipeline's collection."""
-        return await self._reader.read(state.scan, self._live.run.pipeline, collection, after, limit)
 
 
 class Runner:
@@ -132,21 +69,39 @@ class Runner:
         self._redactor = redactor
         self._clock = clock
         self._random = Random()  # noqa: S311 - jitter, not secrets
+        self._until_s: float | None = None
+
+    def hurry(self, seconds: float) -> None:
+        """Try for so long only, from now on, to record ends that the store refuses: this process is about to stop."""
+        until_s = monotonic() + seconds
+        self._until_s = until_s if self._until_s is None else min(self._until_s, until_s)
 
     async def attempt(self, live: LiveRun, executed: Callable[[], None]) -> Run | None:
         """Execute one attempt of a claimed run and record how it ended.
 
         `executed` is called when the chain has ended and its slot is free, before the end is recorded. Returns the run
-        as recorded (final, or `waiting_retry`); None when it was no longer ours to record. When the task is cancelled,
-        the chain is killed and the run recorded as cancelled.
+        as recorded (final, `waiting_retry`, or `queued` again where it was given back); None when it was no longer ours
+        to record. When the task is cancelled, the chain is killed and the run recorded as cancelled, or, where its
+        lease was lost, not at all.
         """
         log = RunLog(live, writer=self._writer, reader=self._reader, redactor=self._redactor)
-        try:
-            definition, outcome = await self._execute(live, log)
-        except asyncio.CancelledError:
-            definition = None
-            outcome = Outcome(state=RunState.CANCELLED, reason=STOPPED_AT_ONCE, stages=live.stages)
+        definition, outcome = None, Outcome(state=RunState.CANCELLED, reason=STOPPED_AT_ONCE)
+        if live.lease.over:  # this process slept after it had claimed it, or the database was that slow
+            live.lost = live.lost or "it was claimed too long ago: another process may execute it by now"
+        else:
+            try:
+                definition, outcome = await self._execute(live, log)
+            except asyncio.CancelledError:
+                outcome = replace(outcome, stages=live.stages)
+        live.over = True
+        if outcome.state is RunState.CRASHED and live.lease.over:
+            live.lost = live.lost or "its lease could not be renewed in time"  # its process has noticed first
         executed()
+        if live.lost is not None:
+            log.say(logging.ERROR, "given up: %s", live.lost)
+            return None
+        if live.going_back and outcome.state is RunState.CANCELLED:
+            return await self._hand_back(live, log)
         return await self._record(live, log, definition, outcome)
 
     async def _execute(self, live: LiveRun, log: RunLog) -> tuple[PipelineDefinition | None, Outcome]:
@@ -161,7 +116,7 @@ class Runner:
             return definition, _broken(type(error).__name__, str(error))
         executor = self._executors[definition.executor]
         timeout_s = definition.timeout.total_seconds()
-        outcome = await executor.execute(job, log, timeout_s=timeout_s, cancel=live.cancel)
+        outcome = await executor.execute(job, log, timeout_s=timeout_s, cancel=live.cancel, lease=live.lease)
         return definition, self._redactor.outcome(_with_cancel_reason(outcome, live))
 
     def _job(self, live: LiveRun, definition: PipelineDefinition) -> Job:
@@ -194,19 +149,35 @@ class Runner:
             definition_hash=definition.hash if definition else None,
             min_items=definition.expect.min_items if definition else 0,
         )
-        if not await self._written(finish, log):
+        if not await self._written(ends.finish, finish, log):
             log.say(logging.WARNING, "its end was not recorded: the run is no longer held by this process")
             return None
         _tell(log, run, outcome, retry_at, now)
         return _as_recorded(run, finish)
 
-    async def _written(self, finish: ends.Finish, log: RunLog) -> bool:
-        """Record an end, however long the store refuses: a full disk must not make a run go on for ever."""
+    async def _hand_back(self, live: LiveRun, log: RunLog) -> Run | None:
+        run, now = live.run, self._clock()
+        wish = leases.HandBack(run.id, run.attempt, now, live.cancel_reason)
+        state = await self._written(leases.hand_back, wish, log)
+        if state is None:
+            return None
+        become = state if state.final else "given back, to be run again"
+        log.say(logging.WARNING, "%s: %s", live.cancel_reason, become)
+        return replace(run, state=state, reason=live.cancel_reason if state.final else None, owner=None)
+
+    async def _written(self, fn: Write[A, R], what: A, log: RunLog) -> R:
+        """Record an end, however long the store refuses: a full disk must not make a run go on for ever.
+
+        Raises:
+            StoreError: this process is about to stop, and the store still refuses; see `hurry`.
+        """
         wait_s = 1.0
         while True:
             try:
-                return await self._writer.call(ends.finish, finish)
+                return await self._writer.call(fn, what)
             except StoreError as error:
+                if self._until_s is not None and monotonic() > self._until_s:
+                    raise
                 log.say(logging.ERROR, "its end cannot be recorded: %s; tried again in %g s", error, wait_s)
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -18,11 +16,13 @@ from typing import Any
 
 from rich.text import Text
 
-from pipelines import systemd, terminal
+from pipelines import stopping, systemd, terminal
 from pipelines.catalog import Catalog
+from pipelines.distributed import requirements
 from pipelines.engine import Engine
 from pipelines.errors import ConfigError, InvalidTransition, PipecallError, Problem, UnknownName
-from pipelines.faces import Face, Faces
+from pipelines.faces import Face, Faces, start_face
+from pipelines.interpreter import settle_memory, take_turns
 from pipelines.loading import load_catalog
 from pipelines.log import set_up_logging
 from pipelines.model import Run, utcnow
@@ -35,13 +35,6 @@ OK, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 GIVEN_UP_S = 5
 """So long, in seconds, runs that were cancelled while they waited may take to be told as such."""
-
-YOUNG_OBJECTS = 10_000
-"""So many new objects make Python look for garbage, instead of 700."""
-
-TURN_S = 0.0005
-"""So long, in seconds, a busy thread may keep the event loop waiting, instead of 5 ms: the writer is one in a burst."""
-
 
 FLUSH_ONCE_S = 30.0
 """So long, in seconds, a program that runs pipelines once may take to deliver what they said."""
@@ -57,6 +50,7 @@ def main(act: Callable[[Settings, Catalog], Coroutine[Any, Any, int]], arguments
     try:
         settings = read_settings(**_given(arguments))
         set_up_logging(settings.log_level or "INFO", settings.log_format)
+        requirements.check(settings)
         catalog = load_catalog(settings, os.environ)
         return asyncio.run(act(settings, catalog))
     except (ConfigError, UnknownName) as error:
@@ -86,8 +80,8 @@ def _given(arguments: Sequence[str]) -> dict[str, Any]:
 
 async def serve(settings: Settings, catalog: Catalog, faces: Faces = ()) -> int:
     """Run the scheduler until SIGTERM or SIGINT, then drain; a second signal stops at once."""
-    sys.setswitchinterval(TURN_S)
-    stop = _stop_signals()
+    take_turns()
+    stop = stopping.signals()
     made = [make(settings, os.environ) for make in faces]
     async with _scheduler(settings, catalog, made) as scheduler:
         if not stop.empty():
@@ -95,22 +89,21 @@ async def serve(settings: Settings, catalog: Catalog, faces: Faces = ()) -> int:
             return OK
         await scheduler.start()
         schedules = await scheduler.start_timetable()
-        terminal.show(terminal.jobs_table(catalog, schedules, utcnow()))
+        terminal.show(terminal.jobs_table(catalog, schedules, utcnow(), first=scheduler.first))
         await scheduler.run_unscheduled()
         scheduler.start_monitoring()
         async with AsyncExitStack() as stack:
             for face in made:
-                await face.start(scheduler)
-                scheduler.vitals.faces[face.name] = face.state
+                await start_face(face, scheduler)
                 stack.push_async_callback(face.stop)
             settle_memory()
             manager = await stack.enter_async_context(systemd.attended(os.environ, scheduler.health))
             logger.info("ready; Ctrl-C stops")
-            code = await _until(stop, scheduler)
+            code = await stopping.until(stop, scheduler)
             manager.stopping()
             for face in made:
                 await face.leave()
-            await _drain(stop, scheduler, settings.scheduler_drain_s)
+            await stopping.drain(stop, scheduler, settings.scheduler_drain_s)
         await scheduler.flush(FLUSH_STOP_S)
     logger.info("stopped")
     return code
@@ -124,49 +117,6 @@ def _scheduler(settings: Settings, catalog: Catalog, faces: Sequence[Face]) -> E
         channels={name: channel for face in faces for name, channel in face.channels().items()},
         absent={name: why for face in faces for name, why in face.absent().items()},
     )
-
-
-def settle_memory() -> None:
-    """Keep the garbage collector off what was loaded to stay, and let it look at the rest less often.
-
-    The definitions of 10,000 pipelines are so many objects that each full collection held the event loop for 200 to
-    450 ms, in the middle of a burst as a rule; and every 700 new objects it took a fifth of a short run's cost.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS)
-
-
-def _stop_signals() -> asyncio.Queue[str]:
-    received: asyncio.Queue[str] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, received.put_nowait, number.name)
-    return received
-
-
-async def _until(stop: asyncio.Queue[str], scheduler: Engine) -> int:
-    told = asyncio.create_task(stop.get(), name="signals")
-    failed = asyncio.create_task(scheduler.failed(), name="watch")
-    await asyncio.wait({told, failed}, return_when=asyncio.FIRST_COMPLETED)
-    if failed.done():
-        logger.critical("a part of the service died; stopping", exc_info=failed.exception())
-        told.cancel()
-        return FAILED
-    failed.cancel()
-    logger.info("%s: stopping; a second signal stops at once", told.result())
-    return OK
-
-
-async def _drain(stop: asyncio.Queue[str], scheduler: Engine, grace_s: float) -> None:
-    drained = asyncio.create_task(scheduler.drain(grace_s), name="drain")
-    again = asyncio.create_task(stop.get(), name="signals")
-    await asyncio.wait({drained, again}, return_when=asyncio.FIRST_COMPLETED)
-    if not drained.done():
-        logger.warning("%s again: stopping at once", again.result())
-        await scheduler.kill()
-    again.cancel()
-    await drained
 
 
 # ---------------------------------------------------------------- run once
@@ -196,15 +146,15 @@ async def run_to_end(
 
     `watch` is begun beside them, and must end once all of them are over.
     """
-    stop = _stop_signals()
+    stop = stopping.signals()
     async with _scheduler(settings, catalog, [make(settings, os.environ) for make in faces]) as scheduler:
         queued = await queue(scheduler)
         ids = [run.id for run in queued]
         await scheduler.start(only=ids)
-        stopping = asyncio.create_task(_give_up_when_told(stop, scheduler, ids), name="signals")
+        given_up = asyncio.create_task(_give_up_when_told(stop, scheduler, ids), name="signals")
         watching = asyncio.create_task(watch(scheduler, queued), name="terminal") if watch else None
-        ended = await _all_ended(scheduler, ids, stopping)
-        stopping.cancel()
+        ended = await _all_ended(scheduler, ids, given_up)
+        given_up.cancel()
         if watching is not None:
             await watching
         undelivered = await scheduler.flush(FLUSH_ONCE_S)
@@ -213,14 +163,14 @@ async def run_to_end(
     return ended
 
 
-async def _all_ended(scheduler: Engine, ids: Sequence[int], stopping: asyncio.Task[None]) -> list[Run]:
-    """Wait for the runs; a fault of the service itself is raised. `stopping` ends what waits once it was told to."""
+async def _all_ended(scheduler: Engine, ids: Sequence[int], given_up: asyncio.Task[None]) -> list[Run]:
+    """Wait for the runs; a fault of the service itself is raised. `given_up` ends what waits once it was told to."""
     results = asyncio.ensure_future(asyncio.gather(*(scheduler.wait(run_id) for run_id in ids)))
     failed = asyncio.create_task(scheduler.failed(), name="watch")
     await asyncio.wait((results, failed), return_when=asyncio.FIRST_COMPLETED)
     if not results.done() and failed.exception() is None:
         # Without a fault the worker ends only when it was stopped: what it left waiting is being cancelled now.
-        await stopping
+        await given_up
         await asyncio.wait((results,), timeout=GIVEN_UP_S)
     failed.cancel()
     if results.done():
@@ -233,7 +183,7 @@ async def _all_ended(scheduler: Engine, ids: Sequence[int], stopping: asyncio.Ta
 
 async def _give_up_when_told(stop: asyncio.Queue[str], scheduler: Engine, ids: Sequence[int]) -> None:
     logger.info("%s: stopping; a second signal stops at once", await stop.get())
-    await _drain(stop, scheduler, scheduler.settings.scheduler_drain_s)
+    await stopping.drain(stop, scheduler, scheduler.settings.scheduler_drain_s)
     for run_id in ids:
         with contextlib.suppress(InvalidTransition):
             await scheduler.cancel(run_id, reason=SERVICE_STOPPED)

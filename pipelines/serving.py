@@ -67,9 +67,9 @@ class Here(Protocol):
         """Read how the service is."""
 
 
-async def beat(engine: Here) -> None:
-    """Say that this process serves on the engine's store, for ever."""
-    mine: dict[str, JSON] = {"pid": os.getpid(), "host": socket.gethostname(), "since": engine.clock().isoformat()}
+async def beat(engine: Here, since: datetime) -> None:
+    """Say that this process serves on the engine's store, for ever; it runs `since` (UTC), and may lead since later."""
+    mine: dict[str, JSON] = {"pid": os.getpid(), "host": socket.gethostname(), "since": since.isoformat()}
     while True:
         health = (await engine.health()).as_json()
         told: dict[str, JSON] = {

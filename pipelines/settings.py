@@ -68,6 +68,19 @@ class Settings(BaseSettings):
         description="runs after which a worker process is replaced, from 1 to 1000000",
     )
 
+    executor: Literal["local", "procrastinate"] = Field(
+        default="local", description="'local' (schedulers execute runs) or 'procrastinate' (workers do; PostgreSQL)"
+    )
+    run_lease_seconds: float = Field(
+        default=30, ge=2, le=3_600, allow_inf_nan=False, description="seconds, from 2 to 3600"
+    )
+    scheduler_lock: Literal["none", "file", "redis", "postgres"] | None = Field(
+        default=None, description="none, file, redis or postgres"
+    )
+    scheduler_lock_url: str | None = Field(
+        default=None, description="redis://host:6379/0 for SCHEDULER_LOCK=redis, a path for SCHEDULER_LOCK=file"
+    )
+
     discord_token: SecretStr | None = Field(default=None, description="the token of a Discord bot")
     discord_token_file: Path | None = Field(default=None, description="a file that holds the token of a Discord bot")
     discord_guilds: str = Field(

@@ -1,4 +1,4 @@
-"""What systemd is told of the service: that it is ready, how it is, that it stops; see sd_notify(3).
+"""What systemd is told of a service or a worker: that it is ready, how it is, that it stops; see sd_notify(3).
 
 Each is one datagram to the socket that `NOTIFY_SOCKET` names; without that variable nothing is told. While a watchdog
 is set, a sign of life goes out in half its time, but only while the service is of use; a held event loop gives none.
@@ -13,10 +13,19 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Protocol
 
-from pipelines.health import Health, Status
+from pipelines.health import Status
 
 logger = logging.getLogger(__name__)
+
+
+class Condition(Protocol):
+    """How a service or a worker is, told in one line by its text."""
+
+    @property
+    def status(self) -> Status:
+        """The verdict on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ class Systemd:
         """Say that it was told to stop, and finishes what runs."""
         self.tell("STOPPING=1", "STATUS=stopping")
 
-    async def watched(self, health: Callable[[], Awaitable[Health]]) -> None:
+    async def watched(self, health: Callable[[], Awaitable[Condition]]) -> None:
         """Give a sign of life in half the time of the watchdog, for ever; none while `health` says that it is down."""
         if self.address is None or self.watchdog_s is None:
             return
@@ -72,7 +81,7 @@ class Systemd:
 
 
 @asynccontextmanager
-async def attended(env: Mapping[str, str], health: Callable[[], Awaitable[Health]]) -> AsyncIterator[Systemd]:
+async def attended(env: Mapping[str, str], health: Callable[[], Awaitable[Condition]]) -> AsyncIterator[Systemd]:
     """Say that the service is ready, and give signs of life until it is left; `env` says to whom."""
     systemd = Systemd.of(env)
     systemd.ready()

@@ -29,3 +29,15 @@ class Tasks:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def first_failure(*failed: Coroutine[Any, Any, None]) -> None:
+    """Return when the first of several watches has ended, by raising what it raised."""
+    watches = [asyncio.create_task(each) for each in failed]
+    try:
+        done, _ = await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for watch in watches:
+            watch.cancel()
+    for watch in done:
+        watch.result()

@@ -32,8 +32,11 @@ STYLES = {
 }
 
 
-def jobs_table(catalog: Catalog, schedules: Sequence[ScheduleRow], now: datetime) -> Table:
-    """Return the table of jobs: name, schedule in words, time zone, next run on the clock of that zone."""
+def jobs_table(catalog: Catalog, schedules: Sequence[ScheduleRow], now: datetime, *, first: bool = True) -> Table:
+    """Return the table of jobs: name, schedule in words, time zone, next run on the clock of that zone.
+
+    Pipelines without a schedule run when the `first` scheduler of a store starts.
+    """
     table = Table(box=None, pad_edge=False)
     table.add_column("JOB", overflow="fold")
     table.add_column("SCHEDULE", overflow="fold", min_width=16)
@@ -42,7 +45,9 @@ def jobs_table(catalog: Catalog, schedules: Sequence[ScheduleRow], now: datetime
     for row in sorted(schedules, key=_soonest_first):
         table.add_row(_job(row), Text(row.words), row.timezone, _next_run(row, now))
     for definition in catalog.unscheduled():
-        table.add_row(Text(definition.name), "once at start", "", "now")
+        table.add_row(
+            Text(definition.name), "once at start", "", "now" if first else "past: another scheduler was first"
+        )
     return table
 
 

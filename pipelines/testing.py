@@ -11,6 +11,7 @@ from datetime import datetime
 from inspect import isawaitable
 from typing import Any
 
+from pipelines.chain.kinds import name_of
 from pipelines.model import JSON, Job, Message
 from pipelines.transform import CURRENT_RUN, RunContext, Transform
 
@@ -79,7 +80,7 @@ async def run_transform(
         due_at=due_at,
         values=memory.values,
     )
-    run = RunContext(job, memory)
+    run = RunContext(job, memory, lambda: name_of(stage))
     token = CURRENT_RUN.set(run)
     try:
         results = await _entered(stage, items)

@@ -14,17 +14,17 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import Self
 
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.schedulers.base import STATE_PAUSED
 
-from pipelines.catalog import ScheduleEntry
-from pipelines.definition import MisfirePolicy, PipelineDefinition
+from pipelines.definition import MisfirePolicy
 from pipelines.errors import StoreError
 from pipelines.misfire import CATCH_UP, decide
-from pipelines.model import NewRun, Overlap, Run, RunState, StartedBy, utcnow
+from pipelines.model import Overlap, Run, RunState, utcnow
+from pipelines.scheduled import Scheduled, new_run
 from pipelines.store import occurrences
 from pipelines.store.writer import Writer
 from pipelines.triggers import Trigger, interval, later
@@ -39,34 +39,6 @@ NAP = timedelta(seconds=30)
 
 AGAIN_S = 5
 """How soon recording is tried again after the store refused, in seconds."""
-
-
-@dataclass(slots=True)
-class Scheduled:
-    """A schedule on the timetable: `last` is the newest instant handled so far (UTC).
-
-    `ask` is the target where people are asked about what it missed (None: nowhere).
-    """
-
-    entry: ScheduleEntry
-    last: datetime
-    max_attempts: int
-    max_instances: int
-    overlap: Overlap = Overlap.QUEUE
-    pool: str | None = None
-    ask: str | None = None
-
-    @classmethod
-    def of(cls, entry: ScheduleEntry, definition: PipelineDefinition, *, last: datetime) -> Self:
-        """Return a schedule with what its pipeline says of all runs; its own word on overlap wins."""
-        return cls(
-            entry=entry,
-            last=last,
-            max_attempts=definition.retry.attempts,
-            max_instances=definition.max_instances,
-            overlap=entry.definition.overlap or definition.overlap,
-            pool=definition.pool,
-        )
 
 
 @dataclass(slots=True)
@@ -116,8 +88,11 @@ class Timetable:
         )
 
     def start(self) -> None:
-        """Start the clockwork. What has been due since each schedule's last handled instant is handled at once."""
+        """Start the clockwork, or go on. What was due since each schedule's last handled instant is handled now."""
         self._tick()
+        if self._apscheduler.running:
+            self._apscheduler.resume()
+            return
         self._apscheduler.add_job(self._tick, interval(NAP, "UTC"), id="wake-up")
         self._apscheduler.start()
 
@@ -129,6 +104,14 @@ class Timetable:
     def tick_age_s(self) -> float | None:
         """How long ago, in seconds, the clockwork last moved; None while it was not started."""
         return None if self._ticked_s is None else monotonic() - self._ticked_s
+
+    async def rest(self) -> None:
+        """Let nothing become due until `start`; what is being recorded is recorded."""
+        self._ticked_s = None
+        if self._apscheduler.running:
+            self._apscheduler.pause()
+        if self._firing:
+            await asyncio.wait(self._firing.values())
 
     async def stop(self) -> None:
         """Let nothing become due any more; what is being recorded is recorded."""
@@ -180,9 +163,10 @@ class Timetable:
     def _ring(self, key: str) -> None:
         """Have what is due recorded by a task of our own, as APScheduler cancels its own when it is shut down.
 
-        A trigger that rings while its task still works needs no second one: the task looks again before it ends.
+        A trigger that rings while its task still works needs no second one: the task looks again before it ends. One
+        that rings while the clockwork rests is heard when it goes on.
         """
-        if key not in self._firing:
+        if key not in self._firing and self._apscheduler.state != STATE_PAUSED:
             self._firing[key] = task = asyncio.create_task(self._fire(key), name=f"timetable {key}")
             task.add_done_callback(lambda done: self._fired(key, done))
 
@@ -271,22 +255,6 @@ def _due_now(group: Group, now: datetime) -> Iterator[tuple[Scheduled, occurrenc
                     ask=scheduled.ask if decision.asked else None,
                 ),
             )
-
-
-def new_run(scheduled: Scheduled, due_at: datetime) -> NewRun:
-    """Return the run of a schedule's instant (UTC)."""
-    entry = scheduled.entry
-    return NewRun(
-        pipeline=entry.pipeline,
-        started_by=StartedBy.SCHEDULE,
-        params=entry.params,
-        schedule_id=entry.id,
-        due_at=due_at,
-        max_attempts=scheduled.max_attempts,
-        max_instances=scheduled.max_instances,
-        pool=scheduled.pool,
-        lane=None if scheduled.overlap is Overlap.ALLOW else entry.id,
-    )
 
 
 async def _nothing_older(run: Run) -> None:

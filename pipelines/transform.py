@@ -7,9 +7,11 @@ stream runs, in `execution`.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
@@ -20,6 +22,8 @@ from pipelines.redaction import Redactor
 
 PAGE = 500
 """How many entries of a collection are asked for at once."""
+KEY_DIGITS = 16
+"""Hex digits that stand for an item in its key."""
 
 
 class Transform(ABC):
@@ -139,8 +143,8 @@ class RunContext:
     values of the pipeline, committed when the run succeeds.
     """
 
-    def __init__(self, job: Job, port: RunPort) -> None:
-        """Bind a job to the port of the place it runs in."""
+    def __init__(self, job: Job, port: RunPort, stage: Callable[[], str]) -> None:
+        """Bind a job to the port of the place it runs in; `stage` returns the name of the stage whose code calls."""
         self.run_id: int = job.run_id
         self.pipeline: str = job.pipeline
         self.attempt: int = job.attempt
@@ -152,6 +156,7 @@ class RunContext:
         self.log: logging.Logger = logging.getLogger(f"run.{job.pipeline}")
         self._values_before: dict[str, JSON] = dict(job.values)
         self._port = port
+        self._stage = stage
         self._collections: dict[str, Collection] = {}
         self._emitted = 0
         self._secrets = job.secrets
@@ -183,9 +188,30 @@ class RunContext:
         """Tell how far the run is: `done` from 0 to 1 (None: not known), `note` for people."""
         self._port.progress(done, note)
 
-    def idempotency_key(self, stage: str) -> str:
-        """Return a key that stays the same over all attempts of this run, to hand to services that refuse doubles."""
-        return f"{self.run_id}:{stage}"
+    @property
+    def idempotency_key(self) -> str:
+        """The key of what the asking stage does outside in this run, for services that refuse doubles.
+
+        It is the same in every attempt, wherever that runs, and another for each stage: `run:stage`, such as
+        `17:Charge`. The stage goes by the name in its class path; a second one of that name in the chain is `Charge#2`.
+        For one of several requests of a stage, see `item_key`.
+
+        Raises:
+            PipecallError: a task or thread that the stage began asks, and it cannot be told whose it is.
+        """
+        return f"{self.run_id}:{self._stage()}"
+
+    def item_key(self, value: Any) -> str:
+        """Return a key as `idempotency_key` for what the stage does with one item, in whichever order items come.
+
+        `value` is what tells the item from others in every attempt: its own id, or the item as a whole. Equal values
+        have the same key. It is JSON, or has a text that stays the same.
+
+        Raises:
+            PipecallError: as `idempotency_key`.
+        """
+        text = json.dumps(value, sort_keys=True, default=str)
+        return f"{self.idempotency_key}:{hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]}"
 
     def change(self) -> StateChange:
         """Return what the run changed in the pipeline's durable state so far."""

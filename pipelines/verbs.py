@@ -26,10 +26,10 @@ from pipelines.model import (
     StartedBy,
     Verb,
 )
+from pipelines.scheduled import Scheduled, new_run
 from pipelines.store import incidents, outbox, questions, runs
 from pipelines.store.schedules import PYTHON
 from pipelines.store.signals import SignalKind
-from pipelines.timetable import Scheduled, new_run
 
 CHAT = "chat"
 """The source of jobs that somebody made in chat; other doors name themselves."""
@@ -251,7 +251,7 @@ class Verbs(Asking):
         return queued
 
     async def reload(self, asked: Asked) -> Change | None:
-        """Read the pipelines file and the plugins now, in the service; return what changed, None where nothing did.
+        """Read the pipelines file and the plugins now, in each service; return what changed, None where nothing did.
 
         Beside a service nothing is known of that: it is only told to.
 
@@ -260,7 +260,6 @@ class Verbs(Asking):
         """
         await self._allow(asked, Verb.RELOAD, None, target=None)
         await self._write(self._entry(asked, Verb.RELOAD, None))(None, None)
-        if self._scheduler.attached:
+        if self._scheduler.attached or self._scheduler.member.shared:
             self._scheduler.signals.tell(SignalKind.RELOAD)
-            return None
-        return await self._scheduler.reload.now()
+        return None if self._scheduler.attached else await self._scheduler.reload.now()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
 from pkgutil import resolve_name
 from typing import Any
@@ -12,6 +12,7 @@ from pipelines import health, variables
 from pipelines.definition import SchedulerSection
 from pipelines.errors import StoreError
 from pipelines.health import Health
+from pipelines.model import Machines
 from pipelines.store import notes, vitals
 from pipelines.store.notes import Note
 from pipelines.store.vitals import StoreVitals
@@ -38,11 +39,13 @@ class Vitals:
         running: Callable[[], int],
         slots: Callable[[], int],
         outdated: Callable[[], str | None],
+        machines: Callable[[], Awaitable[Machines]] | None = None,
         clock: Callable[[], datetime],
     ) -> None:
         """`running` counts the runs that go on, of which there may be `slots()`; `clock` gives the time now, UTC.
 
         `outdated` says why the newest pipelines file is not in force (None: it is).
+        `machines` reads who takes part (None: nobody but this one).
         """
         self._writer = writer
         self._reader = reader
@@ -50,6 +53,9 @@ class Vitals:
         self._running = running
         self._slots = slots
         self._outdated = outdated
+        self._machines = machines
+        self._leaderless_since: datetime | None = None
+        self._divided_since: datetime | None = None
         self._clock = clock
         self.faces: dict[str, Callable[[], str]] = {}
 
@@ -57,14 +63,12 @@ class Vitals:
         """Read all of it; what cannot be read because the store refuses is left out, and the refusal told."""
         lag_s = await health.loop_lag_s()
         now = self._clock()
-        known, refused = await self._of_store(now)
+        known, machines, refused = await self._of_store(now)
         return Health(
             at=now,
             loop_lag_s=lag_s,
             waiting_writes=self._writer.pending,
             dropped_lines=self._writer.dropped,
-            running=self._running(),
-            slots=self._slots(),
             queued=known.queued,
             queued_since=known.queued_since,
             retrying=known.retrying,
@@ -75,45 +79,78 @@ class Vitals:
             refused=refused,
             outdated=self._outdated(),
             faces={name: state() for name, state in self.faces.items()},
+            **self._of_machines(machines, now),
         )
 
-    async def watch(
+    async def watch(self, options: Callable[[], SchedulerSection], changed: asyncio.Event) -> None:
+        """Log the health for ever, as `options` says; begin anew when it has `changed`."""
+
+        def work() -> Coroutine[None, None, Any] | None:
+            monitoring = options().monitoring
+            return health.watch(self.read, monitoring.health_check_interval) if monitoring.enabled else None
+
+        await _anew(work, changed)
+
+    async def beat(
         self, options: Callable[[], SchedulerSection], env: Mapping[str, str], changed: asyncio.Event
     ) -> None:
-        """Log the health and send heartbeats for ever, as `options` says; begin anew when it has `changed`.
+        """Send heartbeats for ever, as `options` says, as one of several does; begin anew when it has `changed`.
 
         `env` fills `${NAME}`.
         """
-        while True:
-            changed.clear()
-            works = [asyncio.create_task(work) for work in self._works(options(), env)]
-            works.append(asyncio.create_task(changed.wait()))
-            try:
-                done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for work in works:
-                    work.cancel()
-                await asyncio.gather(*works, return_exceptions=True)
-            for work in done:
-                work.result()
 
-    def _works(self, options: SchedulerSection, env: Mapping[str, str]) -> list[Coroutine[None, None, Any]]:
-        works: list[Coroutine[None, None, Any]] = []
-        if options.monitoring.enabled:
-            works.append(health.watch(self.read, options.monitoring.health_check_interval))
-        if (beat := options.heartbeat) is not None:
-            task = resolve_name(HEARTBEAT)(variables.filled(beat.url, env), beat.every, self.read)
-            works.append(task.run())
-        return works
+        def work() -> Coroutine[None, None, Any] | None:
+            if (beat := options().heartbeat) is None:
+                return None
+            run: Coroutine[None, None, Any] = resolve_name(HEARTBEAT)(
+                variables.filled(beat.url, env), beat.every, self.read
+            ).run()
+            return run
 
-    async def _of_store(self, now: datetime) -> tuple[StoreVitals, str | None]:
-        known = StoreVitals()
+        await _anew(work, changed)
+
+    async def _of_store(self, now: datetime) -> tuple[StoreVitals, Machines | None, str | None]:
+        known, machines = StoreVitals(), None
         try:
             async with asyncio.timeout(ANSWER_S):
                 known = await self._reader.read(vitals.read)
+                machines = await self._machines() if self._machines is not None else None
                 await self._writer.call(notes.put, Note(ALIVE_NOTE, now.isoformat(), now), durable=False)
         except StoreError as error:
-            return known, str(error)
+            return known, machines, str(error)
         except TimeoutError:
-            return known, f"no answer within {ANSWER_S:g} s"
-        return known, None
+            return known, machines, f"no answer within {ANSWER_S:g} s"
+        return known, machines, None
+
+    def _of_machines(self, machines: Machines | None, now: datetime) -> dict[str, Any]:
+        """Return the readings of all who share the store, where there is more than this one service."""
+        if machines is None or not machines.many:
+            self._leaderless_since = self._divided_since = None
+            return {"running": self._running(), "slots": self._slots()}
+        led = machines.leader is not None
+        self._leaderless_since = None if led else self._leaderless_since or now
+        self._divided_since = (self._divided_since or now) if machines.divided else None
+        return {
+            "running": len(machines.leases),
+            "slots": machines.places,
+            "workers": machines.executing if machines.by_workers else None,
+            "unserved": {each.name: each.waiting for each in machines.queues if each.unserved},
+            "leaderless_since": self._leaderless_since,
+            "divided_since": self._divided_since,
+        }
+
+
+async def _anew(make: Callable[[], Coroutine[None, None, Any] | None], changed: asyncio.Event) -> None:
+    """Do what `make` returns for ever, and begin anew with what it then returns when something has `changed`."""
+    while True:
+        changed.clear()
+        made = make()
+        works = [asyncio.create_task(each) for each in (made, changed.wait()) if each is not None]
+        try:
+            done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for work in works:
+                work.cancel()
+            await asyncio.gather(*works, return_exceptions=True)
+        for work in done:
+            work.result()

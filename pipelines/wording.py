@@ -47,3 +47,8 @@ def suggestion(word: str, known: Sequence[str]) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def installing(extra: str) -> str:
+    """Return how an optional part of the program is installed."""
+    return f"pip install pipecall[{extra}], or in a clone pip install -r requirements-distributed.lock"

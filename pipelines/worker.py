@@ -8,13 +8,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from pipelines import elapsed
 from pipelines.errors import StoreError
-from pipelines.model import Run, RunState, utcnow
-from pipelines.runner import LiveRun, Runner
-from pipelines.store import claims, runs
+from pipelines.execution import Lease
+from pipelines.leases import Leases
+from pipelines.live_run import LiveRun
+from pipelines.model import JSON, Run, RunState, utcnow
+from pipelines.runner import Runner
+from pipelines.store import claims
+from pipelines.store.runs import Claim
 from pipelines.store.writer import Reader, Writer
 
 logger = logging.getLogger(__name__)
@@ -27,6 +33,10 @@ AGAIN_S = 5
 
 SLICE = 10
 """So many runs are begun between two turns of the event loop, which must answer others meanwhile."""
+
+RECORDED_S = 10.0
+"""So long, in seconds, a process that stops tries to record how its runs ended: whoever is there later takes them up.
+"""
 
 SERVICE_STOPPED = "the service was stopped"
 
@@ -41,34 +51,39 @@ class Worker:
         reader: Reader,
         runner: Runner,
         slots: Callable[[], int],
-        owner: str,
         started: Callable[[Run], None],
         ended: Callable[[Run], None],
-        only: frozenset[int] | None = None,
-        pools: Callable[[], Mapping[str, int]] = dict,
+        wish: Callable[[], Claim],
+        leases: Leases,
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
-        """`slots()` runs at once at most; `only` restricts the worker to these run ids (None: all).
+        """`slots()` runs at once at most; `wish` gives a claim with what holds for all, `leases` how long they last.
 
-        `pools` gives the limits of pools by name. `started` is called with each run whose attempt begins, `ended` with
-        each as it stands after an attempt; they must not raise or block.
+        `started` is called with each run whose attempt begins, `ended` with each as it stands after an attempt; they
+        must not raise or block.
         """
         self.live: dict[int, LiveRun] = {}
         self._writer = writer
         self._reader = reader
         self._runner = runner
         self._slots = slots
-        self._owner = owner
-        self._only = only
-        self._pools = pools
+        self._wish = wish
+        self._leases = leases
         self._started = started
         self._ended = ended
         self._clock = clock
         self._wake = asyncio.Event()
         self._stopping = False
         self._claims_no_more = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._claiming = False
+        self._tasks: dict[asyncio.Task[None], LiveRun] = {}
         self._busy = 0
+        self._taking = 0
+
+    @property
+    def held(self) -> Collection[LiveRun]:
+        """All attempts that go on here, those that were given up too, until they have ended."""
+        return self._tasks.values()
 
     def wake(self) -> None:
         """Look for queued runs now; call it after queueing one."""
@@ -76,6 +91,7 @@ class Worker:
 
     async def run(self) -> None:
         """Claim and execute until `drain` is called. While the store refuses, nothing new is begun."""
+        self._claiming = True
         try:
             while not self._stopping:
                 self._wake.clear()
@@ -96,26 +112,68 @@ class Worker:
         """Begin up to `free` runs, and return how many; fewer means that no more may start now."""
         if free <= 0:
             return 0
-        claim = runs.Claim(free, self._owner, self._clock(), self._only, self._pools())
-        taken = await self._writer.call(claims.take, claim)
+        taken, asked_s = await self._taken(replace(self._wish(), limit=free))
         for number, (run, values) in enumerate(taken, start=1):
-            self._begin(LiveRun(run, values))
+            self._begin(run, values, asked_s)
             if number % SLICE == 0:
                 await asyncio.sleep(0)
         return len(taken)
 
-    def _begin(self, live: LiveRun) -> None:
-        run = live.run
+    async def take(self, run_id: int) -> bool:
+        """Execute one run to the end of its attempt, if it may start now; tell whether it did.
+
+        Raises:
+            StoreError: the store refuses; the run is as it was.
+        """
+        self._taking += 1
+        try:
+            if self._stopping:
+                return False
+            taken, asked_s = await self._taken(replace(self._wish(), limit=1, only=frozenset({run_id})))
+            tasks = [self._begin(run, values, asked_s) for run, values in taken]
+        finally:
+            self._taking -= 1
+            self._wake.set()
+        for task in tasks:
+            await asyncio.wait({task})
+        return bool(tasks)
+
+    async def _taken(self, wish: Claim) -> tuple[list[tuple[Run, dict[str, JSON]]], float]:
+        """Claim runs. Returns them, and when their leases were asked for: anew, where the claim waited long."""
+        asked_s = elapsed.now_s()
+        taken = await self._writer.call(claims.take, wish)
+        if not taken or not self._leases.due(asked_s):
+            return taken, asked_s
+        asked_s = elapsed.now_s()
+        kept = await self._leases.renew(self._writer, [run for run, _ in taken])
+        return [each for each, lease in zip(taken, kept, strict=True) if lease is not None and lease.renewed], asked_s
+
+    def _begin(self, run: Run, values: Mapping[str, JSON], asked_s: float) -> asyncio.Task[None]:
+        live = LiveRun(run, values, lease=Lease(self._leases.until_s(asked_s)))
+        if run.cancel_wish is not None:
+            live.request_cancel(run.cancel_wish)
         self.live[run.id] = live
         self._busy += 1
         task = asyncio.create_task(self._attempt(live), name=f"run {run.id} of {run.pipeline}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = live
+        task.add_done_callback(self._tasks.pop)
         self._started(run)
+        return task
+
+    def give_up(self, live: LiveRun, why: str) -> None:
+        """Kill the chain of a run that may no longer be ours; nothing of it is recorded."""
+        live.lost = live.lost or why
+        for task, mine in self._tasks.items():
+            if mine is live:
+                task.cancel()
 
     async def _attempt(self, live: LiveRun) -> None:
         try:
             ended = await self._runner.attempt(live, self._executed)
+        except StoreError as error:
+            logger.error(
+                "run %s could not be recorded: %s; it is taken up by whoever is there later", live.run.id, error
+            )
         except Exception:  # the task's outermost frame: a fault of ours must not end the service
             logger.exception("run %s could not be recorded; it is taken up at the next start", live.run.id)
         else:
@@ -123,7 +181,8 @@ class Worker:
                 self._wake_for(ended)
                 self._ended(ended)
         finally:
-            del self.live[live.run.id]
+            if self.live.get(live.run.id) is live:
+                del self.live[live.run.id]
 
     def _executed(self) -> None:
         """A slot is free: the next run is claimed while the end of this one is recorded, in the same transaction."""
@@ -141,29 +200,40 @@ class Worker:
             async with asyncio.timeout(POLL.total_seconds()):
                 await self._wake.wait()
 
-    async def drain(self, grace_s: float) -> None:
-        """Claim no more; give what runs `grace_s` seconds, then cancel it and wait until that is recorded."""
+    async def drain(self, grace_s: float, *, hand_back: bool = False) -> None:
+        """Claim no more; give what runs `grace_s` seconds, then cancel it and wait until that is recorded.
+
+        With `hand_back`, others are given what was cancelled, to run it again.
+        """
         await self._stop_claiming()
         if self._tasks:
             logger.info("waiting up to %g s for %d running pipeline(s)", grace_s, len(self._tasks))
             await asyncio.wait(self._tasks, timeout=grace_s)
         for live in self.live.values():
-            live.request_cancel(SERVICE_STOPPED)
+            live.request_stop(SERVICE_STOPPED, hand_back=hand_back)
         await self._settled()
 
-    async def kill(self) -> None:
-        """Stop what runs at once; each is recorded as cancelled."""
+    async def kill(self, *, hand_back: bool = False) -> None:
+        """Stop what runs at once; each is recorded as cancelled, or, with `hand_back`, given to others."""
         await self._stop_claiming()
-        for task in self._tasks:
+        for task, live in self._tasks.items():
+            live.request_stop(SERVICE_STOPPED, hand_back=hand_back)
             task.cancel()
         await self._settled()
 
     async def _stop_claiming(self) -> None:
         """Claim no more; what a claim that is under way brings is begun, as it is recorded as running."""
         self._stopping = True
+        self._writer.hurry()
         self._wake.set()
-        await self._claims_no_more.wait()
+        if self._claiming:
+            await self._claims_no_more.wait()
+        while self._taking:
+            self._wake.clear()
+            await self._wake.wait()
 
     async def _settled(self) -> None:
+        """Wait until all that was begun is over and recorded, as far as the store lets it be."""
+        self._runner.hurry(RECORDED_S)
         while self._tasks:
             await asyncio.wait(self._tasks)

@@ -6,10 +6,7 @@ problem needs one. What pipelines look like is not known here.
 
 from __future__ import annotations
 
-import gc
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -91,24 +88,6 @@ class Document:
                 index.setdefault(key, (key_node, value_node))
             self._indexes[id(node)] = index
         return self._indexes[id(node)]
-
-
-@contextmanager
-def collector_off(*, keep: bool) -> Iterator[None]:
-    """Switch the garbage collector off for a while: a large file makes a million objects, none of them garbage.
-
-    `keep`: what was made stays for long, so that the collector need never look at it again; walking through the
-    definitions of 10,000 pipelines stops the program for a second.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if keep:
-            gc.freeze()
-        if was_on:
-            gc.enable()
 
 
 def read_text(path: Path, what: str = "pipelines file", endings: tuple[str, ...] = (".yml", ".yaml")) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.engine import Engine
-from pipelines.store import database, ends
+from pipelines.store import leases
 from tests.project import Project
 
 
@@ -60,34 +59,22 @@ class ByHand:
         return [reason for (reason,) in self._rows(told, job)]
 
     def _rows(self, statement: str, *values: str) -> list[tuple[str, ...]]:
-        return Project(Path(self.scheduler.settings.pipelines_config).parent).query(statement, *values)
+        settings = self.scheduler.settings
+        server = None if settings.scheduler_db_url.startswith("sqlite") else settings.scheduler_db_url
+        return Project(Path(settings.pipelines_config).parent, server=server).query(statement, *values)
 
 
-def utc(stored: str) -> datetime:
-    """A time as SQLite keeps it."""
-    return datetime.fromisoformat(f"{stored}+00:00")
+def utc(stored: str | datetime) -> datetime:
+    """A time as SQLite keeps it, or PostgreSQL."""
+    return stored.astimezone(UTC) if isinstance(stored, datetime) else datetime.fromisoformat(f"{stored}+00:00")
 
 
 @asynccontextmanager
 async def by_hand(project: Project, clock: Clock) -> AsyncIterator[ByHand]:
     """Within the block the project's jobs are on the timetable. Entered again it is a restart after a crash."""
     async with project.scheduler(clock=clock) as scheduler:
-        await scheduler.writer.call(ends.recover, ends.Recover(at=clock.now))
+        await scheduler.writer.call(leases.sweep, leases.Sweep(at=clock.now, exclusive=True))
         await scheduler.start_timetable()
         here = ByHand(scheduler, clock)
         await here.to(clock.now)
         yield here
-
-
-def empty_store(folder: Path) -> Path:
-    """A store that has its tables and nothing in them, to be copied."""
-    path = folder / "empty.db"
-    engine = database.connect(f"sqlite:///{path}")
-    database.migrate(engine)
-    engine.dispose()
-    return path
-
-
-def furnish(project: Project, store: Path) -> None:
-    """Give a project a copy of a store."""
-    shutil.copy(store, project.folder / "store.db")

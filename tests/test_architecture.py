@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,9 @@ DOORS = (BOT / "door.py", WEB / "door.py")
 
 ORDER = [
     "errors",
+    "elapsed",
+    "interpreter",
+    "collector",
     "wording",
     "finding",
     "model",
@@ -43,6 +48,7 @@ ORDER = [
     "face_definition",
     "watch_definition",
     "keep_definition",
+    "retry_definition",
     "definition",
     "file_schema",
     "phrases",
@@ -64,21 +70,29 @@ ORDER = [
     "changes",
     "plugin_modules",
     "watching",
+    "code_versions",
     "store",
+    "locks",
+    "leadership",
     "tokens",
     "tracebacks",
     "chain",
     "execution",
     "channels",
     "remedies",
+    "gathering",
     "delivery",
     "retry",
     "misfire",
+    "live_run",
     "runner",
+    "leases",
     "worker",
     "waiting",
     "cancels",
+    "scheduled",
     "timetable",
+    "job_names",
     "job_times",
     "jobs",
     "pauses",
@@ -97,17 +111,27 @@ ORDER = [
     "retention",
     "backup",
     "signals",
+    "news",
+    "following",
     "progress",
     "reload",
     "health",
     "serving",
+    "presence",
+    "sweeping",
     "heartbeat",
     "vitals",
     "systemd",
     "tasks",
     "work",
+    "membership",
+    "stopping",
+    "distributed",
     "in_force",
+    "leading",
+    "clockwork",
     "elsewhere",
+    "wiring",
     "engine",
     "asking",
     "verbs",
@@ -222,6 +246,7 @@ WEB_ORDER = [
     "examples",
     "values",
     "service_values",
+    "machine_values",
     "events",
     "changes",
     "asking",
@@ -230,11 +255,13 @@ WEB_ORDER = [
     "api.runs",
     "api.schedules",
     "api.matters",
+    "api.machines",
     "api.service",
     "api.routes",
     "description",
     "docs_page",
     "tallies",
+    "machine_families",
     "families",
     "metrics",
     "words",
@@ -254,6 +281,7 @@ WEB_ORDER = [
     "pages.calendar",
     "pages.reloading",
     "pages.records",
+    "pages.machines",
     "pages",
     "app",
     "server",
@@ -262,6 +290,8 @@ WEB_ORDER = [
 ]
 """The web's own order, as that of the bot."""
 
+BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
+"""Where statements may stand."""
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
 
@@ -287,15 +317,79 @@ def noun(path: Path) -> str:
     return path.relative_to(ENGINE).parts[0].removesuffix(".py")
 
 
-def imported(tree: ast.Module) -> set[str]:
+@dataclass(frozen=True)
+class Import:
+    """`import name` for each of its names, or `from module import names`; `function` is the one that it stands in."""
+
+    module: str
+    names: tuple[str, ...]
+    line: int
+    function: str | None
+    at_run_time: bool
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The dotted names of the modules."""
+        return (self.module,) if self.module else self.names
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function, at any depth; `sentence` is its docstring."""
+
+    name: str
+    lines: int
+    sentence: str | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the rules ask of a file."""
+
+    lines: int
+    imports: tuple[Import, ...]
+    functions: tuple[Function, ...]
+
+
+@cache
+def source(path: Path) -> Source:
+    """A file as the rules see it; each is parsed once for all of them."""
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    found = [*statements(tree.body, None, at_run_time=True)]
+    return Source(
+        len(text.splitlines()),
+        tuple(each for each in found if isinstance(each, Import)),
+        tuple(each for each in found if isinstance(each, Function)),
+    )
+
+
+def statements(nodes: Sequence[ast.AST], function: str | None, *, at_run_time: bool) -> Iterator[Import | Function]:
+    """The imports and functions below these, at any depth; expressions hold none."""
+    for node in nodes:
+        inside, run = function, at_run_time
+        if isinstance(node, ast.Import):
+            yield Import("", tuple(alias.name for alias in node.names), node.lineno, function, at_run_time)
+        elif isinstance(node, ast.ImportFrom):
+            names = tuple(alias.name for alias in node.names)
+            yield Import(f"{'.' * node.level}{node.module or ''}", names, node.lineno, function, at_run_time)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            inside = node.name
+            yield Function(node.name, (node.end_lineno or 0) - node.lineno + 1, ast.get_docstring(node))
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            run = False
+        below = [each for each in ast.iter_child_nodes(node) if isinstance(each, BLOCKS)]
+        yield from statements(below, inside, at_run_time=run)
+
+
+def imported(path: Path) -> set[str]:
     """The engine's own modules that this one imports at any depth, type checking included."""
     found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "pipelines":
-            parts = node.module.split(".")
-            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
-        elif isinstance(node, ast.Import):
-            found |= {name.name.split(".")[1] for name in node.names if name.name.startswith("pipelines.")}
+    for each in source(path).imports:
+        if each.module == "pipelines":
+            found |= set(each.names)
+        else:
+            found |= {name.split(".")[1] for name in each.modules if name.startswith("pipelines.")}
     return found
 
 
@@ -323,19 +417,14 @@ def test_imports_follow_the_order(path):
     """A module imports only modules that stand before it in the reading order, or in its own package."""
     if path == ENGINE / "__init__.py":
         return
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     allowed = set(ORDER[: ORDER.index(noun(path)) + 1])
-    assert imported(tree) <= allowed
+    assert imported(path) <= allowed
 
 
 @for_each(modules())
 def test_the_engine_knows_no_face(path):
     """The engine never imports the chat, the web, or their libraries."""
-    roots = {
-        (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name or "").split(".")[0]
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and node.module)
-    }
+    roots = {name.split(".")[0] for each in source(path).imports for name in each.modules}
     assert not roots & {"bot", "web", "discord", "fastapi"}
 
 
@@ -345,17 +434,11 @@ def bot_noun(path: Path) -> str:
 
 def needed(path: Path) -> set[str]:
     """The dotted names that a module imports when it runs; with `from x import y` that is x, or x.y where y is one."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    tree.body = [
-        node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
-    ]
     found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            inside = node.module in {"bot", "bot.commands", "web", "web.api", "web.pages"}
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} if inside else {node.module}
+    for each in source(path).imports:
+        if each.at_run_time:
+            inside = each.module in {"bot", "bot.commands", "web", "web.api", "web.pages"}
+            found |= {f"{each.module}.{name}" for name in each.names} if inside else set(each.modules)
     return found
 
 
@@ -383,9 +466,7 @@ def test_the_web_follows_its_order(path):
 @for_each(bot_modules() + web_modules())
 def test_the_bot_and_the_web_use_the_front_door(path):
     """The bot and the web import the engine only as `from pipelines import …`, also where it names types."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
-    modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    modules = {name for each in source(path).imports for name in each.modules}
     assert {name for name in modules if name.split(".")[0] == "pipelines"} <= {"pipelines"}
 
 
@@ -407,27 +488,15 @@ def test_only_the_bot_knows_discord(path):
 @for_each([p for p in modules() + bot_modules() + web_modules() if p not in DOORS])
 def test_nothing_is_imported_late(path):
     """Imports stand at the head of a module; only doors import late: no token, no discord.py; WEB=off, no FastAPI."""
-    late = [
-        (function.name, node.lineno)
-        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        for node in ast.walk(function)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-    ]
+    late = [(each.function, each.line) for each in source(path).imports if each.function]
     assert [] == late
 
 
 @for_each(modules() + bot_modules() + web_modules())
 def test_files_and_functions_stay_small(path):
     """No file is over 300 lines and no function over 60."""
-    text = path.read_text(encoding="utf-8")
-    too_long = [
-        node.name
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (node.end_lineno or 0) - node.lineno >= MAX_FUNCTION_LINES
-    ]
-    assert ([], True) == (too_long, len(text.splitlines()) <= MAX_FILE_LINES)
+    too_long = [each.name for each in source(path).functions if each.lines > MAX_FUNCTION_LINES]
+    assert ([], True) == (too_long, source(path).lines <= MAX_FILE_LINES)
 
 
 def test_every_public_name_of_the_front_door_exists():
@@ -442,11 +511,5 @@ TESTS = sorted(Path(__file__).parent.rglob("test_*.py"))
 @for_each(TESTS)
 def test_every_test_says_what_it_proves(path):
     """Each test function has a docstring: the sentence that it proves."""
-    mute = [
-        node.name
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.name.startswith("test_")
-        and not ast.get_docstring(node)
-    ]
+    mute = [each.name for each in source(path).functions if each.name.startswith("test_") and not each.sentence]
     assert [] == mute

@@ -50,19 +50,6 @@ def held(path: Path) -> str:
         return conn.execute("SELECT value FROM state_values").fetchone()[0].strip('"')
 
 
-def command(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m pipelines` in the project's folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "pipelines", *arguments],
-        cwd=project.folder,
-        env=project.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def test_a_running_service_is_copied_and_restored(project: Project):
     """A copy made while it works is whole; restore is refused while it runs, and works once it has stopped."""
     project.plugin("things", "def nothing(item): return item")
@@ -70,14 +57,14 @@ def test_a_running_service_is_copied_and_restored(project: Project):
     with project.service() as service:
         service.wait_for("ready")
         until(lambda: project.query("SELECT count(*) FROM runs WHERE state = 'succeeded'")[0][0] > 0, "no run")
-        saved = command(project, "backup", "copy.db.gz")
-        refused = command(project, "restore", "copy.db.gz")
+        saved = project.run("-m", "pipelines", "backup", "copy.db.gz")
+        refused = project.run("-m", "pipelines", "restore", "copy.db.gz")
         service.stop()
     assert 0 == saved.returncode, saved.stderr
     assert re.fullmatch(r"saved copy.db.gz \(0.\d MB\): [1-9]\d* runs, 1 schedules, .*; schema \d{4}\n", saved.stdout)
     assert (1, True) == (refused.returncode, "is in use by another service: pid" in refused.stderr)
     before = project.query("SELECT count(*) FROM runs")
-    done = command(project, "restore", "copy.db.gz")
+    done = project.run("-m", "pipelines", "restore", "copy.db.gz")
     assert (0, True) == (done.returncode, "restored copy.db.gz" in done.stdout), done.stderr
     aside = re.search(r"kept as (.*)", done.stdout)[1]
     with closing(sqlite3.connect(aside)) as conn:
@@ -181,6 +168,13 @@ def test_what_cannot_be_copied_is_told(url, tmp_path):
         with pytest.raises(StoreError, match=said) as caught:
             backup.back_up(wrong, target, utcnow())
         assert "secret" not in str(caught.value)
+
+
+def test_on_a_server_the_command_that_restores_is_told(tmp_path):
+    """The text names who must be stopped, and the whole command, without the password."""
+    said = r"stop every scheduler and worker, then pg_restore --clean .*--dbname=postgresql://u@h:5/d \S*/a b.dump'"
+    with pytest.raises(StoreError, match=said):
+        backup.restore("postgresql+psycopg://u:secret@h:5/d", tmp_path / "a b.dump", utcnow())
 
 
 def test_a_held_store_is_not_replaced(url, tmp_path):

@@ -18,7 +18,7 @@ from pipelines.model import Job, RunState, StageSpec
 from pipelines.testing import MemoryState
 from pipelines.transform import Fetcher, Sink, Transform, current_run
 
-FEW = settings(max_examples=150, deadline=None)
+FEW = settings(max_examples=60, deadline=None)
 
 
 class Shelf:

@@ -12,6 +12,7 @@ from discord.http import Route
 
 from tests.fake_discord import Clock, FakeDiscord, description
 from tests.fake_discord.interactions import DEFER, DEFER_UPDATE, SEND, UPDATE
+from tests.fake_discord.refusal import Refusal
 from tests.fake_discord.world import EVERYTHING, SEND_MESSAGES
 from tests.small_bot import SmallBot, Stop, logged_in, online
 
@@ -242,7 +243,32 @@ async def test_the_description_judges_both_sides(fake, monkeypatch):
         with pytest.raises(KeyError):
             await bot.fetch_user(fake.member().id)
     assert (50035, 1) == (caught.value.code, len(fake.problems))
-    assert "GET /users/{user_id} 200: $: 'avatar' is a required property" == fake.problems.pop()
+    assert 'GET /users/{user_id} 200: $: "avatar" is a required property' == fake.problems.pop()
+
+
+@pytest.mark.parametrize(
+    ("components", "at", "text"),
+    [
+        ([{"type": 99}], [0], "{\"type\":99} is not valid under any of the schemas listed in the 'oneOf' keyword"),
+        ([{"type": 10, "content": 5}], [0, "content"], '5 is not of type "string"'),
+        (
+            [{"type": 17, "components": [{"type": 1, "components": [{"type": 2, "style": 1, "label": 5}]}]}],
+            [0, "components", 0, "components", 0, "label"],
+            '5 is not of types "null", "string"',
+        ),
+    ],
+    ids=["of no kind", "of one kind", "deep"],
+)
+def test_a_complaint_names_the_mistake(components, at, text):
+    """Of a choice the description says what is wrong with the kind that was meant; of what is no kind, that."""
+    with pytest.raises(Refusal) as caught:
+        described().check_request(
+            "POST", "/channels/{channel_id}/messages", {"components": components}, multipart=False
+        )
+    found = caught.value.body["errors"]["components"]
+    for step in at:
+        found = found[str(step)]
+    assert text == found["_errors"][0]["message"]
 
 
 def test_the_buttons_id_is_a_template():

@@ -72,29 +72,12 @@ def test_stopping_main_tells_how_each_run_ended(project):
     project.plugin("quick", "import asyncio\nasync def sleeps(item):\n    await asyncio.sleep(600)")
     chain = "{chain: [quick.sleeps]}"
     project.write(f"scheduler: {{max_parallel_jobs: 1}}\npipelines: {{a: {chain}, b: {chain}, c: {chain}}}")
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "main.py")],
-        cwd=project.folder,
-        env=project.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    store = project.folder / "store.db"
-    running = "SELECT 1 FROM runs WHERE state = 'running'"
-    until(lambda: store.exists() and bool(_tried(project, running)), "no run was started")
-    process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=DEADLINE_S)
-    summary = said.splitlines()[-4:]
+    with project.started("main.py") as program:
+        until(lambda: bool(project.query("SELECT 1 FROM runs WHERE state = 'running'")), "no run was started")
+        code = program.stop()
+    summary = program.said.splitlines()[-4:]
     assert ["a #1 cancelled", "b #2 cancelled", "c #3 cancelled"] == [line.split(" in ")[0] for line in summary[:3]]
-    assert (1, "3 pipelines run, 3 failed", False) == (process.returncode, summary[3], "Traceback" in said)
-
-
-def _tried(project, statement):
-    try:
-        return project.query(statement)
-    except sqlite3.Error:
-        return []
+    assert (1, "3 pipelines run, 3 failed", False) == (code, summary[3], "Traceback" in program.said)
 
 
 def test_control_characters_of_an_error_do_not_reach_the_terminal():

@@ -17,8 +17,9 @@ from pipelines.definition import ScheduleDefinition
 from pipelines.errors import BadSchedule
 from pipelines.jobs import Jobs
 from pipelines.model import RunState, ScheduleRow
+from pipelines.scheduled import Scheduled
 from pipelines.terminal import jobs_table
-from pipelines.timetable import Scheduled, Timetable
+from pipelines.timetable import Timetable
 from pipelines.triggers import end_of, later, offset_of, start_of, within
 
 STOCKHOLM = ZoneInfo("Europe/Stockholm")

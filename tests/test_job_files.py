@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from docs.write_schema import JOBS_TARGET, schema_text
 from pipelines.catalog import Catalog
@@ -19,7 +17,7 @@ from pipelines.errors import ConfigError
 from pipelines.file_schema import jobs_schema
 from pipelines.loader import Loaded
 from tests.loading import temporary_folder
-from tests.project import DEADLINE_S, ROOT
+from tests.project import ROOT
 from tests.test_docs import blocks
 
 PIPELINES = """
@@ -343,7 +341,7 @@ def outcome(folder, text):
     return result
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(tree=TREES | st.fixed_dictionaries({"jobs": st.lists(JOBS, max_size=3)}))
 def test_any_value(folder, tree):
     """Whatever JSON the file holds, there is a valid set, or problems that each have a file and words."""
@@ -421,15 +419,7 @@ def test_the_terminal(project):
     """`pipecall start` takes the file as well; one that is not there ends it, with the nearest name."""
     project.write("pipelines: {}")
     (project.folder / "jobs.json").write_text('{"jobs": []}')
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines", "start", "--schedule-config", "x.json"],
-        cwd=project.folder,
-        env=project.environment,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
+    done = project.run("-m", "pipelines", "start", "--schedule-config", "x.json")
     assert (2, "x.json: there is no such file; did you mean 'jobs.json'?\n") == (done.returncode, done.stderr)
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import ConfigError
 from pipelines.loader import Loaded, load
-from tests.loading import ENV, temporary_folder
+from tests.loading import ENV, as_yaml, temporary_folder
 from tests.test_loader_any import KEYS, TREES, VALID
 
 
@@ -24,7 +23,7 @@ def folder():
 
 def outcome(folder, tree, before=None, env=ENV):
     """The set, or the problems as text."""
-    folder.file.write_text("\n" * (len(str(tree)) % 3) + yaml.safe_dump(tree, allow_unicode=True), "utf-8")
+    folder.file.write_text("\n" * (len(str(tree)) % 3) + as_yaml(tree), "utf-8")
     try:
         return load(folder.file, registry=folder.registry, env=env, before=before)
     except ConfigError as error:
@@ -57,7 +56,7 @@ def mutant(data):
     return tree
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_again_is_as_anew(folder, data):
     """Loading a file on top of another gives the same set, warnings, secrets and problems, with their lines."""

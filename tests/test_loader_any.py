@@ -6,13 +6,12 @@ import copy
 import json
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import ConfigError
 from pipelines.loader import Loaded, load
-from tests.loading import ENV, temporary_folder
+from tests.loading import ENV, as_yaml, temporary_folder
 from tests.test_schema import FULL
 
 
@@ -55,21 +54,21 @@ def outcome(folder, text):
     return result
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(text=st.text() | st.binary().map(lambda data: data.decode("latin-1")))
 def test_any_text(folder, text):
     """Whatever text the file holds, there is a valid set or a ConfigError."""
     outcome(folder, text)
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(tree=st.dictionaries(KEYS, TREES, max_size=4) | TREES)
 def test_any_structure(folder, tree):
     """Whatever structure the file holds, there is a valid set or a ConfigError."""
-    outcome(folder, yaml.safe_dump(tree, allow_unicode=True))
+    outcome(folder, as_yaml(tree))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(data=st.data())
 def test_mutants_of_a_valid_file(folder, data):
     """A valid file with some values replaced, removed or added gives a valid set or a ConfigError."""
@@ -88,7 +87,7 @@ def test_mutants_of_a_valid_file(folder, data):
             node[key if action == "replace" and node else data.draw(KEYS)] = data.draw(TREES)
         elif node:
             node[key] = data.draw(TREES)
-    outcome(folder, yaml.safe_dump(tree))
+    outcome(folder, as_yaml(tree))
 
 
 def test_the_valid_file_is_valid(folder):

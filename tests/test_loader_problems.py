@@ -62,7 +62,12 @@ WRONG = {
         "found 3 (a number); expected a class",
     ),
     "class": (one("chain:\n  - mine.Save\n  - mine.Pries"), 5, "pipelines.p.chain[1]", "did you mean 'Prices'?"),
-    "class in full": (one("chain:\n- class: os.system"), 4, "pipelines.p.chain[0].class", "'os.system' is not allowed"),
+    "class in full": (
+        one("chain:\n- class: os.system"),
+        4,
+        "pipelines.p.chain[0].class",
+        "'os.system' is not allowed; stages come from a module in plugins/ (there is no os.py) or",
+    ),
     "abstract": (one("chain: [mine.Unfinished]"), 3, "pipelines.p.chain[0]", "does not implement handle"),
     "exit": (one("chain: [quits_l.X]"), 3, "pipelines.p.chain[0]", "importing quits_l failed: SystemExit"),
     "keyword": (

@@ -23,7 +23,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pipelines.errors import ConfigError, InvalidTransition
 from pipelines.model import Outcome, RunState, StateChange
 from pipelines.store import ends, history, runs
-from tests.by_hand import ByHand, Clock, by_hand, empty_store, furnish
+from tests import servers
+from tests.by_hand import ByHand, Clock, by_hand, utc
 from tests.project import Project
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
@@ -59,16 +60,21 @@ AHEAD = st.one_of(
 
 
 @cache
-def instants(job: str, hour: int, start: datetime) -> list[datetime]:
-    """All instants of a job in the span, by looking at each minute's wall clock."""
-    every = [start - 5 * DAY + number * MINUTE for number in range(SPAN // MINUTE + 15 * 1440)]
+def minutes(start: datetime) -> list[tuple[datetime, datetime]]:
+    """Each minute of the span, with what the wall clock shows then."""
+    every = (start - 5 * DAY + number * MINUTE for number in range(SPAN // MINUTE + 15 * 1440))
+    return [(each, each.astimezone(STOCKHOLM)) for each in every]
+
+
+@cache
+def instants(job: str, hour: int | None, start: datetime) -> list[datetime]:
+    """All instants of a job in the span, by looking at each minute's wall clock; `hour` is that of the daily one."""
     if job == "elapsed":
-        return [each for each in every if int(each.timestamp()) % 5400 == 0]
-    shown = [(each, each.astimezone(STOCKHOLM)) for each in every]
+        return [each for each, _ in minutes(start) if int(each.timestamp()) % 5400 == 0]
     if job == "often":
-        return [each for each, wall in shown if wall.minute % 20 == 0]
+        return [each for each, wall in minutes(start) if wall.minute % 20 == 0]
     first: dict[object, datetime] = {}
-    for each, wall in shown:
+    for each, wall in minutes(start):
         if (wall.hour, wall.minute) >= (hour, 30):
             first.setdefault(wall.date(), each)
     return list(first.values())[1:]
@@ -87,7 +93,7 @@ class Job:
 
 @dataclass
 class ModelRun:
-    """What the model knows of a run."""
+    """What the model knows of a run; `wished` says that somebody wants it cancelled while it goes on."""
 
     pipeline: str
     state: str
@@ -95,6 +101,7 @@ class ModelRun:
     due_at: datetime | None = None
     attempt: int = 0
     not_before: datetime | None = None
+    wished: bool = False
 
 
 class Model:
@@ -119,7 +126,8 @@ class Model:
         job.paused, job.until, job.last, job.attempts = False, None, max(job.last, self.now), self.attempts
 
     def _due(self, name: str, job: Job) -> list[ModelRun]:
-        due = [each for each in instants(name, self.hour, self.start) if job.last < each <= self.now]
+        every = instants(name, self.hour if name == "daily" else None, self.start)
+        due = [each for each in every if job.last < each <= self.now]
         longest = max(GRACE[name], MINUTE) if POLICY[name] != "none" else timedelta(0)
         made = []
         for each in due:
@@ -155,7 +163,8 @@ class Model:
         """Do what a service does that comes up after one that died."""
         for run in self.runs.values():
             if run.state == "running":
-                run.state = "queued" if run.attempt < run.max_attempts else "crashed"
+                last = "crashed" if run.attempt == run.max_attempts else "queued"
+                run.state = "cancelled" if run.wished else last
         for job in self.jobs.values():
             job.attempts = self.attempts
 
@@ -163,7 +172,7 @@ class Model:
 class Scheduling(RuleBasedStateMachine):
     """The scheduler over its store, and the model beside it."""
 
-    template: Path
+    server: str | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -171,13 +180,12 @@ class Scheduling(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr("pipelines.execution.process.WARM", 0)  # nothing is executed here
         self.folder = tempfile.TemporaryDirectory()
-        self.project = Project(Path(self.folder.name))
+        self.project = Project(Path(self.folder.name), server=self.server)
         self.stack: AsyncExitStack | None = None
 
     @initialize(start=st.sampled_from(STARTS))
     def begin(self, start: datetime) -> None:
         """Start a service for the first time."""
-        furnish(self.project, self.template)
         self.model = Model(start)
         self.clock = Clock(start)
         self._write()
@@ -188,6 +196,8 @@ class Scheduling(RuleBasedStateMachine):
         self.loop.close()
         self.patch.undo()
         self.folder.cleanup()
+        if self.server is not None:
+            servers.empty(self.server)
 
     # ------------------------------------------------------------ time
 
@@ -259,6 +269,7 @@ class Scheduling(RuleBasedStateMachine):
             run.state = "cancelled"
         elif run.state == "running":
             self.loop.run(self.here.scheduler.cancel(run_id))
+            run.wished = True
         else:
             with pytest.raises(InvalidTransition):
                 self.loop.run(self.here.scheduler.cancel(run_id))
@@ -295,12 +306,13 @@ class Scheduling(RuleBasedStateMachine):
     @precondition(lambda self: self._at_work())
     @rule(which=WHICH, how=st.sampled_from(["succeeded", "failed", "waiting_retry"]))
     def end(self, which: int, how: str) -> None:
-        """An attempt ends; whoever ends it a second time is refused."""
+        """An attempt ends, the last one where somebody wants no more; whoever ends it a second time is refused."""
         run_id = self._at_work()[which % len(self._at_work())]
         run = self.model.runs[run_id]
         state = RunState.FAILED if how == "waiting_retry" else RunState(how)
         counted = StateChange(values={"good": self.model.good[run.pipeline] + 1})
-        run.state, run.not_before = how, self.clock.now + 10 * MINUTE
+        no_more = how == "waiting_retry" and run.wished
+        run.state, run.not_before = "cancelled" if no_more else how, self.clock.now + 10 * MINUTE
         self.model.good[run.pipeline] += how == "succeeded"
         finish = ends.Finish(
             run_id=run_id,
@@ -323,8 +335,9 @@ class Scheduling(RuleBasedStateMachine):
         """Ledger, runs, attempts, counts, durable state and pauses are those of the model."""
         if self.stack is None:
             return
-        for name, job in self.model.jobs.items():
-            assert sorted(job.ledger.items()) == self.here.ledger(name)
+        ledger = sorted((name, *entry) for name, job in self.model.jobs.items() for entry in job.ledger.items())
+        recorded = self.project.query("SELECT schedule_id, due_at, outcome FROM occurrences")
+        assert ledger == sorted((name, utc(due_at), outcome) for name, due_at, outcome in recorded)
         rows = self.project.query("SELECT id, pipeline, state, attempt, max_attempts FROM runs ORDER BY id")
         assert rows == [
             (run_id, run.pipeline, run.state, run.attempt, run.max_attempts)
@@ -372,13 +385,20 @@ class Scheduling(RuleBasedStateMachine):
         return await self._call(fn, arg)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def template(tmp_path_factory):
-    """A store without rows, which each story begins with."""
-    Scheduling.template = empty_store(tmp_path_factory.mktemp("store"))
+class OnAServer(Scheduling):
+    """The same over PostgreSQL."""
+
+
+@pytest.fixture(autouse=True)
+def server(request):
+    """The store in PostgreSQL, for the stories that are told over it."""
+    if request.cls is TestAgainstTheModelOnAServer:
+        OnAServer.server = request.getfixturevalue("server_store")
 
 
 TestAgainstTheModel = Scheduling.TestCase
 TestAgainstTheModel.settings = settings(
-    max_examples=16, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=8, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
+TestAgainstTheModelOnAServer = OnAServer.TestCase
+TestAgainstTheModelOnAServer.settings = settings(TestAgainstTheModel.settings, max_examples=3)

@@ -281,7 +281,7 @@ def engine(tmp_path_factory):
     engine.dispose()
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(course=st.lists(events, max_size=40))
 def test_nothing_is_told_twice_and_nothing_is_forgotten(engine, course):
     """Whatever happens: never two open incidents, each failure is told or reported, and a success closes."""

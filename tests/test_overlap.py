@@ -15,7 +15,7 @@ from pipelines.model import Run, RunState, StartedBy
 from pipelines.store import history
 from pipelines.waiting import waiting_for
 from tests.by_hand import Clock, by_hand
-from tests.project import Project
+from tests.project import Project, on_both_stores
 
 NOON = datetime(2027, 6, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -56,6 +56,7 @@ async def states(scheduler) -> list[tuple[str, str | None]]:
     return [(run.state.value, run.reason) for run in reversed(found)]
 
 
+@on_both_stores
 async def test_the_newer_run_takes_the_place_of_the_running_one(shop):
     """With cancel_running, the run that goes on is cancelled with the reason, and the newer one starts."""
     shop.write(every_minute("cancel_running"))
@@ -68,6 +69,7 @@ async def test_the_newer_run_takes_the_place_of_the_running_one(shop):
         assert [("cancelled", "a newer run was due"), ("running", None)] == await states(here.scheduler)
 
 
+@on_both_stores
 async def test_the_newer_run_takes_the_place_of_one_between_attempts(shop):
     """With cancel_running, a run that waits for its next attempt, or for its start, is over at once."""
     shop.write(every_minute("cancel_running", "fail"))
@@ -83,6 +85,7 @@ async def test_the_newer_run_takes_the_place_of_one_between_attempts(shop):
         assert ("cancelled", "a newer run was due") == (await states(here.scheduler))[1]
 
 
+@on_both_stores
 async def test_a_due_run_is_skipped_while_one_still_runs(shop):
     """With skip, the instant is recorded as skipped with the run that still runs."""
     shop.write(every_minute("skip"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipelines.model import RunState
+from pipelines.model import Run, RunState, StartedBy
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -56,6 +57,24 @@ async def test_it_follows_the_runs(stages):
         await scheduler.cancel(slow.id)
         await asyncio.wait_for(scheduler.wait(slow.id), 10)
         assert ([], RunState.CANCELLED) == (view.live_runs(), view.pipeline("slow").last.state)
+
+
+async def test_a_run_whose_next_attempt_is_due_says_what_it_waits_for(stages):
+    """Its time has come and all slots are busy: that is told; not before, nor that another of its pipeline goes on."""
+    stages.write(
+        "scheduler: {max_parallel_jobs: 1}\n"
+        "pipelines:\n  slow: {executor: inline, enabled: false, chain: [stages.wait]}"
+    )
+    async with stages.scheduler(clock=lambda: NOON) as scheduler:
+        await scheduler.start()
+        view = scheduler.overview
+        await scheduler.run_now(["slow"])
+        async with asyncio.timeout(10):
+            while not view.counts()[RunState.RUNNING]:
+                await asyncio.sleep(0.01)
+        again = Run(99, "slow", RunState.WAITING_RETRY, StartedBy.MANUAL, NOON, not_before=NOON)
+        assert "waits for a free slot (1 of 1 busy)" == view.waiting_for(again)
+        assert view.waiting_for(replace(again, not_before=NOON + timedelta(seconds=1))) is None
 
 
 async def test_it_begins_with_what_the_store_remembers(stages):

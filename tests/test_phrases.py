@@ -180,7 +180,7 @@ may february 5 9 30 2027 0 99 9am 13:30 25:00 :15 noon midnight day days hour mi
 """
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(WORDS.split()), max_size=9).map(" ".join)))
 @example("in 99999h 1d")
 @example("every １ minutes")
@@ -211,7 +211,7 @@ CRONS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=80)
 @given(CRONS)
 def test_the_words_of_a_schedule_are_understood(fields):
     """What a schedule is called can be typed to make it again: at the same wall times."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 import select
 import signal
@@ -28,7 +29,9 @@ from pipelines import (
     current_run,
     register_pipeline,
 )
+from pipelines.store import database, processes
 from tests.project import until
+from tests.servers import fresh_schema
 from web.door import web_face
 
 
@@ -377,6 +380,31 @@ def test_stopping_lets_runs_finish(folder):
         assert RunState.CANCELLED is scheduler.wait(second.id, timeout=30).state
 
 
+def test_a_job_of_another_program_is_told_only_where_that_is_gone(folder, caplog):
+    """On PostgreSQL a program leaves the functions of another to it without a word; without that, it says so."""
+    caplog.set_level(logging.INFO)
+    said = "job 'far' runs once the Python program is there that has far"
+    with fresh_schema() as url:
+        with made(folder, db_url=url) as first:
+            first.add_interval_job(lambda: None, hours=1, job_id="far")
+            until(lambda: "far" in versions_told(url), "nobody has it")
+            with made(folder, db_url=url) as second:
+                assert ["far"] == [each.name for each in second.list_schedules()]
+            assert said not in caplog.messages
+        with made(folder, db_url=url):
+            assert 1 == caplog.messages.count(said)
+    assert not [each for each in caplog.messages if "does not run" in each]
+
+
+def versions_told(url):
+    """The pipelines that processes say they have."""
+    engine = database.connect(url)
+    with engine.connect() as conn:
+        found = processes.versions(conn, timedelta(minutes=1))
+    engine.dispose()
+    return found
+
+
 def test_two_schedulers_do_not_share_a_file(folder, scheduler):
     """A second scheduler on the same file is told who holds it, and can be started once that one stopped."""
     with pytest.raises(StoreLocked, match=r"in use by another service: pid \d+"):
@@ -619,3 +647,13 @@ def test_values_of_the_wrong_kind_are_told(scheduler, ask, error, said):
     """Each names what was found and what was expected."""
     with pytest.raises(error, match=said):
         ask(scheduler)
+
+
+def test_a_program_executes_what_it_made_itself(folder, monkeypatch):
+    """Workers do not have its functions: what the environment says of them is not for it; asking for them is told."""
+    monkeypatch.setenv("EXECUTOR", "procrastinate")
+    with made(folder, "own.db") as scheduler:
+        scheduler.add_interval_job(lambda: None, hours=1, job_id="one")
+        assert RunState.SUCCEEDED is ended(scheduler, "one").state
+    with pytest.raises(ConfigError, match="expected local, or nothing"):
+        made(folder, "own.db", executor="procrastinate")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import sqlite3
-import subprocess
-import sys
 import textwrap
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 
 import pytest
 
-from tests.project import DEADLINE_S, until
+from tests.project import DEADLINE_S, empty_store, until
 
 HEAD = """
 import os, sys, threading, time
@@ -24,39 +22,27 @@ from pipelines import PipelineScheduler, Pipeline, Skip
 @pytest.fixture
 def program(project):
     """Writes a program and starts it; what still runs at the end is killed."""
-    started = []
     head = f"{HEAD}\nAT = {datetime.now(UTC).isoformat()!r}\n"
+    with ExitStack() as stack:
 
-    def start(code, name="program.py"):
-        path = project.folder / name
-        path.write_text(head + textwrap.dedent(code), encoding="utf-8")
-        process = subprocess.Popen(
-            [sys.executable, str(path)],
-            cwd=project.folder,
-            env=project.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        started.append(process)
-        return process
+        def start(code, name="program.py"):
+            path = project.folder / name
+            path.write_text(head + textwrap.dedent(code), encoding="utf-8")
+            return stack.enter_context(project.started(str(path)))
 
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate(timeout=DEADLINE_S)
+        yield start
 
 
-def said(process, code=0):
+def said(program, code=0):
     """All that a program says, once it has ended with `code`."""
-    output, _ = process.communicate(timeout=DEADLINE_S)
-    assert code == process.returncode, output
-    return output
+    assert code == program.process.wait(DEADLINE_S), program.said
+    return program.said
 
 
 def test_processes_find_the_programs_own_functions(project, program):
     """Functions of the program's main file and of modules beside it run in worker processes, main guard and all."""
+    project.with_store()
+    project.bare = True
     (project.folder / "beside.py").write_text("import os\n\ndef there(n):\n    return os.getpid()\n", encoding="utf-8")
     output = said(
         program("""
@@ -148,8 +134,8 @@ def test_a_killed_program_goes_on_where_it_was(project, program):
     first = program(code)
     tries = project.folder / "tries.txt"
     until(lambda: tries.exists() and tries.read_text(encoding="utf-8") == "try\n", "the job never began")
-    first.kill()
-    first.wait(DEADLINE_S)
+    first.process.kill()
+    first.process.wait(DEADLINE_S)
     (project.folder / "again").touch()
     assert "succeeded 2 ['tick']" in said(program(code))
     assert "try\ntry\n" == tries.read_text(encoding="utf-8")
@@ -158,7 +144,7 @@ def test_a_killed_program_goes_on_where_it_was(project, program):
 
 def test_blocking_serves_until_sigterm(project, program):
     """`start(blocking=True)` logs like the service, and SIGTERM lets what runs finish before it returns."""
-    process = program("""
+    serving = program("""
         def slow():
             Path("begun").touch()
             while not Path("go").exists():
@@ -171,9 +157,9 @@ def test_blocking_serves_until_sigterm(project, program):
         print("returned", scheduler.running)
         """)
     until((project.folder / "begun").exists, "the job never began")
-    process.send_signal(signal.SIGTERM)
+    serving.process.send_signal(signal.SIGTERM)
     (project.folder / "go").touch()
-    output = said(process)
+    output = said(serving)
     assert "SIGTERM: stopping; a second signal stops at once" in output
     assert "returned False" in output
     assert (project.folder / "done").exists()
@@ -181,7 +167,7 @@ def test_blocking_serves_until_sigterm(project, program):
 
 def test_a_second_signal_stops_at_once(project, program):
     """A second Ctrl-C ends what runs, recorded as cancelled."""
-    process = program("""
+    serving = program("""
         async def endless():
             Path("begun").touch()
             await __import__("asyncio").sleep(600)
@@ -191,10 +177,10 @@ def test_a_second_signal_stops_at_once(project, program):
         scheduler.start(blocking=True)
         """)
     until((project.folder / "begun").exists, "the job never began")
-    process.send_signal(signal.SIGINT)
-    until(lambda: "a second signal" in process.stdout.readline(), "it never said that it stops")
-    process.send_signal(signal.SIGINT)
-    assert "at once" in said(process)
+    serving.process.send_signal(signal.SIGINT)
+    serving.wait_for("a second signal")
+    serving.process.send_signal(signal.SIGINT)
+    assert "at once" in said(serving)
     assert [("cancelled",)] == project.query("SELECT state FROM runs")
 
 
@@ -215,12 +201,14 @@ def test_the_end_of_the_main_thread_stops_it(project, program):
         {end}
         """
     ends = {"plain": ("pass", 0), "exit": ("sys.exit(3)", 3), "error": ("raise RuntimeError('oops')", 1)}
-    started = {
-        name: program(textwrap.dedent(code).format(name=name, end=end), f"{name}.py") for name, (end, _) in ends.items()
-    }
-    for name, process in started.items():
-        said(process, code=ends[name][1])
-        with contextlib.closing(sqlite3.connect(project.folder / f"{name}.db")) as store:
+    started = {}
+    for name, (end, _) in ends.items():
+        (project.folder / f"{name}.db").write_bytes(empty_store())
+        project.bare = name == "plain"
+        started[name] = program(textwrap.dedent(code).format(name=name, end=end), f"{name}.py")
+    for name, ending in started.items():
+        said(ending, code=ends[name][1])
+        with closing(sqlite3.connect(project.folder / f"{name}.db")) as store:
             assert [("succeeded", 1)] == store.execute("SELECT state, items_out FROM runs").fetchall()
 
 

@@ -6,9 +6,6 @@ import asyncio
 import logging
 import os
 import re
-import signal
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -146,15 +143,16 @@ def test_the_page_says_what_holds():
 
 
 SWEEP = """
-import asyncio, logging, sys
+import asyncio, os
 from datetime import UTC, datetime
-from pathlib import Path
-from tests.project import Project
+from pipelines.engine import Engine
+from pipelines.loading import load_catalog
 from pipelines.retention import Retention
+from pipelines.settings import read_settings
 
 async def main():
-    project = Project(Path(sys.argv[1]))
-    async with project.scheduler() as scheduler:
+    settings = read_settings()
+    async with Engine(settings, load_catalog(settings, os.environ), env=os.environ) as scheduler:
         print("ready", flush=True)
         now = datetime(2026, 3, 1, 12, tzinfo=UTC)
         await Retention(scheduler.writer, scheduler.reader, scheduler.catalog, clock=lambda: now).sweep()
@@ -168,22 +166,18 @@ def test_kill_9_amid_a_sweep_does_no_harm(kept):
     """Killed at any moment of it, the store is sound, no line is left without its run, and the next sweep goes on."""
     kept.write(FILE % "logs: 95d")
     old_runs(kept, 3_000, lines=2)
+    sweep = kept.folder / "sweep.py"
+    sweep.write_text(SWEEP, encoding="utf-8")
     left = [3_000]
     for slices in (1, 3, 6):
-        process = subprocess.Popen(
-            [sys.executable, "-c", SWEEP, str(kept.folder)], cwd=ROOT, stdout=subprocess.PIPE, env=kept.environment
-        )
-        try:
-            assert process.stdout.readline() == b"ready\n"
+        with kept.started(str(sweep)) as sweeping:
+            sweeping.wait_for("ready")
             goal = left[-1] - slices * 20
             while kept.query("SELECT count(*) FROM runs")[0][0] > goal:
                 time.sleep(0.002)
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
         left.append(kept.query("SELECT count(*) FROM runs")[0][0])
         assert [("ok",)] == kept.query("PRAGMA integrity_check")
         assert [(0,)] == kept.query("SELECT count(*) FROM logs WHERE run_id NOT IN (SELECT id FROM runs)")
     assert left == sorted(set(left), reverse=True)
-    subprocess.run([sys.executable, "-c", SWEEP, str(kept.folder)], cwd=ROOT, env=kept.environment, check=True)
+    assert 0 == kept.run(str(sweep)).returncode
     assert [(1,)] == kept.query("SELECT count(*) FROM runs")

@@ -11,10 +11,11 @@ from sqlalchemy import event
 from pipelines.errors import InvalidTransition, UnknownName
 from pipelines.model import OccurrenceOutcome, RunState
 from pipelines.store import history, logs
-from tests.project import Project
+from tests.project import Project, on_both_stores
 
 STAGES = """
 import asyncio
+from pathlib import Path
 from pipelines import RetryLater, Skip, current_run
 
 def numbers(_):
@@ -63,6 +64,12 @@ def message(item):
 
 async def hang(item):
     await asyncio.Event().wait()
+
+async def held(item, *, folder):
+    Path(folder, "begun").touch()
+    while not Path(folder, "go").exists():
+        await asyncio.sleep(0.01)
+    return item
 """
 
 
@@ -91,6 +98,7 @@ async def ended(project: Project, name: str, **params: object):
     return run, [attempt.state for attempt in attempts], [line.text for _, line in lines]
 
 
+@on_both_stores
 async def test_a_run_is_recorded_with_all_its_facts(stages):
     """A run that succeeded has times, counts, attempts and the hash of its definition."""
     stages.write(pipelines(p="chain: [stages.numbers]"))
@@ -107,6 +115,7 @@ async def test_a_run_is_recorded_with_all_its_facts(stages):
     assert run.started_at <= run.ended_at
 
 
+@on_both_stores
 async def test_a_failing_run_uses_all_attempts(stages):
     """A run that keeps failing ends as failed after its last attempt, with the failing stage named."""
     stages.write(pipelines(p="chain: [stages.numbers, stages.fail]"))
@@ -146,6 +155,7 @@ async def test_skip_ends_a_run_with_its_reason(stages):
     assert (RunState.SKIPPED, "no new rows", 1) == (run.state, run.reason, len(attempts))
 
 
+@on_both_stores
 async def test_parameters_and_state_reach_the_chain(stages):
     """Parameters of the run go over the pipeline's; state is kept from run to run."""
     stages.write(pipelines(p="params: {region: eu}, chain: [stages.remember]"))
@@ -171,6 +181,7 @@ async def test_state_of_a_failed_run_is_not_kept(stages):
     assert ["count 1, region None"] * 2 == lines
 
 
+@on_both_stores
 async def test_messages_are_stored_once_with_the_end(stages):
     """Messages of the same key in one run are one, stored when the run succeeded."""
     stages.write(pipelines(p="chain: [stages.message]"))
@@ -191,6 +202,7 @@ async def test_a_running_run_can_be_cancelled(stages):
     assert (RunState.CANCELLED, "cancelled by ann") == (run.state, run.reason)
 
 
+@on_both_stores
 async def test_a_waiting_run_can_be_cancelled(stages):
     """A run that has not begun is cancelled at once; one that is over cannot be."""
     stages.write(pipelines(p="chain: [stages.hang]"))
@@ -228,6 +240,7 @@ async def test_runs_of_one_pipeline_never_overlap(stages):
         await scheduler.wait(second.id)
 
 
+@on_both_stores
 async def test_no_more_run_at_once_than_allowed(stages):
     """SCHEDULER_MAX_JOBS limits the runs that go on at one time, over all pipelines."""
     stages.write(pipelines(**{f"p{n}": "chain: [stages.hang]" for n in range(4)}))
@@ -291,6 +304,42 @@ async def test_an_end_is_recorded_once_the_disk_has_room_again(stages, caplog):
         assert RunState.SUCCEEDED == (await scheduler.wait(run.id)).state
 
 
+FULL = """
+CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$;
+CREATE TRIGGER full_disk BEFORE UPDATE ON runs EXECUTE FUNCTION no_room();
+"""
+
+
+@pytest.mark.parametrize("project", ["postgresql"], indirect=True)
+async def test_a_server_without_room_keeps_ends_and_begins_waiting(stages, caplog, monkeypatch):
+    """While PostgreSQL's disk is full a run's end waits and no other begins; with room again, both go on."""
+    monkeypatch.setattr("pipelines.worker.AGAIN_S", 0.05)
+    stages.write(
+        pipelines(
+            held=f"chain: [{{class: stages.held, kwargs: {{folder: '{stages.folder}'}}}}]",
+            next="chain: [stages.numbers]",
+        )
+    )
+    async with stages.scheduler() as scheduler, asyncio.timeout(30):
+        await scheduler.start()
+        (held,) = await scheduler.run_now(["held"])
+        while not (stages.folder / "begun").exists():
+            await asyncio.sleep(0.01)
+        stages.change(FULL)
+        try:
+            (waiting,) = await scheduler.run_now(["next"])
+            (stages.folder / "go").touch()
+            for said in ("its end cannot be recorded: the database refused: could not extend", "no run can be begun"):
+                while said not in caplog.text:
+                    await asyncio.sleep(0.01)
+            assert [("running",), ("queued",)] == stages.query("SELECT state FROM runs ORDER BY id")
+        finally:
+            stages.change("DROP FUNCTION no_room CASCADE")
+        ends = [(await scheduler.wait(run.id)).state for run in (held, waiting)]
+        assert [RunState.SUCCEEDED, RunState.SUCCEEDED] == ends
+
+
 @pytest.mark.parametrize("turns", [0, 1, 3, 10, 30, 100])
 async def test_stopping_while_a_run_is_claimed_loses_nothing(stages, turns):
     """Whenever a service is stopped, a run that was just queued is either still queued or ran to its end."""
@@ -333,6 +382,7 @@ async def down_for(project: Project, pause: timedelta):
                 return sorted(found, key=lambda each: each.due_at)
 
 
+@on_both_stores
 async def test_missed_instants_are_recorded(stages, caplog):
     """After ten minutes down, the newest instant within grace runs; nine are recorded as missed, and it is said."""
     stages.write(pipelines(p=EVERY_MINUTE))
@@ -367,6 +417,7 @@ async def test_a_long_pause_is_told_in_one_line(stages):
     assert (1000, "the service did not run when it was due, like 9080 before it") == (len(found), found[0].reason)
 
 
+@on_both_stores
 async def test_an_edited_schedule_starts_anew(stages):
     """Instants of a schedule as it was before an edit are not made up for."""
     stages.write(pipelines(p=EVERY_MINUTE))

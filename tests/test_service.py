@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests.project import ROOT, Project, until
+from tests.project import Project, until
 
 PLUGIN = """
 import os, time
@@ -32,7 +31,8 @@ def skip(item):
     raise Skip("nothing new")
 
 def slow(item):
-    open("slow-started", "w").close()
+    with open("slow-started", "w") as file:
+        file.write(str(os.getpid()))
     time.sleep(60)
 
 def brief(item):
@@ -85,10 +85,10 @@ def test_main_runs_every_enabled_pipeline_once(tools):
 
 
 def test_main_runs_only_what_is_named(tools):
-    """Names on the command line are run, enabled or not, and nothing else."""
-    tools.write(TWO)
-    done = tools.run("main.py", "off")
-    assert (0, ["off", "1"]) == (done.returncode, [line.split()[0] for line in done.stdout.splitlines()])
+    """Names on the command line are run, enabled or not, and nothing else; the code is 0 where one is skipped."""
+    tools.write(f"{TWO}  skips: {{chain: [tools.skip]}}\n")
+    done = tools.run("main.py", "off", "skips")
+    assert (0, ["off", "skips", "2"]) == (done.returncode, [line.split()[0] for line in done.stdout.splitlines()])
 
 
 def test_main_refuses_an_unknown_name(tools):
@@ -103,47 +103,41 @@ def test_main_refuses_an_unknown_name(tools):
 
 
 def test_main_exits_1_when_one_failed(tools):
-    """One failing pipeline makes the exit code 1, and the other is run all the same."""
+    """One failing pipeline makes the exit code 1, and the others are run all the same; to be skipped is no failure."""
     tools.write(
         """
         pipelines:
           bad: {retry: {attempts: 1}, chain: [tools.fail]}
           good: {chain: [tools.Numbers]}
+          skips: {chain: [tools.skip]}
         """
     )
     done = tools.run("main.py")
-    assert 1 == done.returncode
+    assert (1, "3 pipelines run, 1 failed") == (done.returncode, done.stdout.splitlines()[-1])
     assert "bad #1 failed" in done.stdout
     assert "fail: ValueError: no good" in done.stdout
     assert "good #2 succeeded" in done.stdout
+    assert "skips #3 skipped" in done.stdout
+    assert "nothing new" in done.stdout
 
 
-def test_main_counts_skipped_as_good(tools):
-    """A stage that ends its run as skipped has not failed."""
-    tools.write(one("[tools.skip]"))
-    done = tools.run("main.py")
-    assert (0, True) == (done.returncode, "p #1 skipped" in done.stdout and "nothing new" in done.stdout)
+def test_legacy_mode_stops_on_a_signal(tools):
+    """`SCHEDULER_MODE=legacy main_scheduler.py` does what `main.py` does.
 
-
-def test_legacy_mode_is_run_once(tools):
-    """`SCHEDULER_MODE=legacy main_scheduler.py` does what `main.py` does."""
-    tools.write(TWO)
-    tools.env["SCHEDULER_MODE"] = "legacy"
-    done = tools.run("main_scheduler.py")
-    assert (0, "2 pipelines run, 0 failed") == (done.returncode, done.stdout.splitlines()[-1])
-
-
-def test_main_stops_on_a_signal(tools):
-    """Ctrl-C while a pipeline runs cancels it after the drain time, records it, and exits 1."""
-    tools.write(one("[tools.slow]"))
+    Ctrl-C while a pipeline runs cancels it after the drain time, records it, and the code is 1.
+    """
+    tools.write("pipelines: {good: {chain: [tools.Numbers]}, slow: {chain: [tools.slow]}}")
     tools.env |= {"SCHEDULER_DRAIN_S": "0", "SCHEDULER_MODE": "legacy"}
     with tools.service() as service:
         until((tools.folder / "slow-started").exists, "the stage never began")
+        until(lambda: tools.query("SELECT 1 FROM runs WHERE state = 'succeeded'") != [], "the other one never ended")
         service.process.send_signal(signal.SIGINT)
         service.wait_for("a second signal stops at once")
         service.process.send_signal(signal.SIGINT)
         assert 1 == service.process.wait(30)
-    assert [("cancelled",)] == tools.query("SELECT state FROM runs")
+    said = [line.split(" in ")[0] for line in service.said.splitlines()[-3:]]
+    assert ["good #1 succeeded", "slow #2 cancelled", "2 pipelines run, 1 failed"] == said
+    assert [("succeeded",), ("cancelled",)] == tools.query("SELECT state FROM runs ORDER BY id")
 
 
 # --------------------------------------------------------------- bad input
@@ -161,6 +155,7 @@ def test_a_bad_file_is_refused_whole(tools, script):
             chian: []
         """
     )
+    tools.bare = True
     done = tools.run(script)
     assert 2 == done.returncode
     assert ["pipelines.yml:5:", "pipelines.yml:6:"] == sorted({line.split()[0] for line in done.stderr.splitlines()})[
@@ -195,17 +190,6 @@ def test_the_service_runs_what_has_no_schedule_and_stops_cleanly(tools):
         assert 0 == service.stop()
     assert "NEXT RUN" in service.said
     assert [("good", "startup", "succeeded")] == tools.query("SELECT pipeline, started_by, state FROM runs")
-
-
-def test_a_scheduled_pipeline_runs_again_and_again(tools):
-    """An interval of one second becomes a run every second, each instant once."""
-    tools.write(one("[tools.Numbers]", schedule={"interval": {"seconds": 1}}, executor="inline"))
-    with tools.service() as service:
-        service.wait_for("succeeded", count=3)
-        service.stop(signal.SIGINT)
-    due = [row[0] for row in tools.query("SELECT due_at FROM occurrences ORDER BY due_at")]
-    assert len(due) >= 3
-    assert len(due) == len(set(due))
 
 
 def test_running_pipelines_finish_on_sigterm(tools):
@@ -251,66 +235,64 @@ def test_a_worker_process_that_dies_costs_an_attempt(tools):
     )
 
 
+KILLED = """
+pipelines:
+  again: {retry: {attempts: 2, delay: 0}, chain: [tools.slow]}
+  last: {retry: {attempts: 1}, chain: [tools.brief]}
+  once: {chain: [tools.Numbers]}
+  yearly: {schedule: "0 0 1 1 *", chain: [tools.Numbers]}
+  leaves: {schedule: "0 0 1 1 *", chain: [tools.Numbers]}
+"""
+RESTARTED = "\n".join(line for line in KILLED.splitlines() if "leaves" not in line and "last" not in line)
+YEARLY = "SELECT created_at, state FROM schedules WHERE id = 'yearly'"
+
+
 def test_after_kill_9_the_run_is_tried_again(tools):
-    """Killed while a run goes on, the service takes it up again at the next start, as the next attempt."""
-    tools.write(one("[tools.slow]", retry={"attempts": 2, "delay": 0}))
-    with tools.service() as service:
-        until((tools.folder / "slow-started").exists, "the stage never began")
-        service.process.kill()
-        service.process.wait()
-    (tools.folder / "slow-started").unlink()
-    with tools.service() as again:
-        again.wait_for("p #1 attempt 2/2")
-        until((tools.folder / "slow-started").exists, "the stage never began again")
-        again.process.kill()
-    assert [(1, "crashed"), (2, "running")] == tools.query(
-        "SELECT number, state FROM attempts WHERE run_id = 1 ORDER BY number"
-    )
+    """A service that is killed takes its worker processes along, and the next one goes on with what it left.
 
-
-def test_a_run_that_died_with_the_service_leaves_a_report(tools):
-    """A run whose last attempt was going on at kill -9 is over at the next start, and leaves its report then."""
-    tools.write(one("[tools.slow]", retry={"attempts": 1}))
+    What ran is tried again as the next attempt; what had its last attempt is over and leaves its report; a schedule
+    that left the file is retired; history and other schedules are as they were.
+    """
+    tools.write(KILLED)
     tools.env["OUTPUT_DIR"] = "reports"
+    begun, reports = tools.folder / "slow-started", tools.folder / "reports"
     with tools.service() as service:
-        until((tools.folder / "slow-started").exists, "the stage never began")
+        until(lambda: begun.exists() and begun.read_text() != "", "the stage never began")
+        until((tools.folder / "brief-started").exists, "the other stage never began")
+        until(lambda: len(list(reports.glob("*.json"))) == 1, "the run that ended left no report")
         service.process.kill()
         service.process.wait()
-    tools.write(TWO)
+        until(lambda: not Path(f"/proc/{begun.read_text()}/status").exists(), "the worker process lives on")
+    before = tools.query(YEARLY)
+    begun.unlink()
+    tools.write(RESTARTED)
     with tools.service() as again:
-        again.wait_for("good #2 succeeded")
-        again.stop()
-    reports = [json.loads(path.read_text()) for path in (tools.folder / "reports").iterdir()]
-    assert {(1, "crashed"), (2, "succeeded")} == {(report["id"], report["state"]) for report in reports}
+        again.wait_for("again #1 attempt 2/2")
+        until(begun.exists, "the stage never began again")
+        until(lambda: len(list(reports.glob("*.json"))) == 3, "there are not three reports")
+        again.process.kill()
+    attempts = "SELECT number, state FROM attempts WHERE run_id = 1 ORDER BY number"
+    assert [(1, "crashed"), (2, "running")] == tools.query(attempts)
+    told = [json.loads(path.read_text()) for path in reports.glob("*.json")]
+    assert {(2, "crashed"), (3, "succeeded"), (5, "succeeded")} == {(each["id"], each["state"]) for each in told}
+    assert [("yearly", "active"), ("leaves", "retired")] == tools.query(
+        "SELECT id, state FROM schedules ORDER BY state"
+    )
+    assert before == tools.query(YEARLY)
+    ended = "SELECT id, started_by, state, items_out FROM runs WHERE pipeline = 'once' ORDER BY id"
+    assert [(3, "startup", "succeeded", 3), (5, "startup", "succeeded", 3)] == tools.query(ended)
 
 
-def test_schedules_that_vanish_are_retired(tools):
-    """A schedule whose pipeline left the file is kept as retired, with its history."""
-    tools.write(TWO)
-    with tools.service() as service:
-        service.wait_for("ready")
-        service.stop()
-    tools.write(one("[tools.Numbers]"))
-    with tools.service() as service:
-        service.wait_for("ready")
-        service.stop()
-    assert [("other", "retired")] == tools.query("SELECT id, state FROM schedules")
+def test_json_log_lines_and_a_report_for_each_run(tools):
+    """With LOG_FORMAT=json each line is an object; lines of a run carry its id and pipeline.
 
-
-def test_json_log_lines(tools):
-    """With LOG_FORMAT=json each line is an object; lines of a run carry its id and pipeline."""
-    tools.write(one("[tools.Numbers]"))
-    tools.env["LOG_FORMAT"] = "json"
+    With OUTPUT_DIR set, each run that ended leaves a JSON report with attempts and counts.
+    """
+    tools.write(one("[tools.Numbers, tools.double]"))
+    tools.env |= {"LOG_FORMAT": "json", "OUTPUT_DIR": "reports"}
     done = tools.run("main.py")
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert {("p", 1)} == {(line["pipeline"], line["run"]) for line in lines if "run" in line}
-
-
-def test_a_report_for_each_run(tools):
-    """With OUTPUT_DIR set, each run that ended leaves a JSON report with attempts and counts."""
-    tools.write(one("[tools.Numbers, tools.double]"))
-    tools.env["OUTPUT_DIR"] = "reports"
-    tools.run("main.py")
     (path,) = (tools.folder / "reports").iterdir()
     report = json.loads(path.read_text())
     assert path.name.startswith("job_report_p_")
@@ -319,26 +301,3 @@ def test_a_report_for_each_run(tools):
         len(report["attempts"]),
         [(stage["name"], stage["items_in"], stage["items_out"]) for stage in report["stages"]],
     )
-
-
-def test_the_shipped_pipelines_run(project):
-    """The pipelines file that is shipped runs through offline, in a fresh folder, and leaves its results."""
-    shutil.copy(ROOT / "pipelines.yml", project.folder)
-    shutil.copytree(ROOT / "plugins", project.folder / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
-    done = project.run("main.py", timeout=60)
-    assert (0, "3 pipelines run, 0 failed") == (done.returncode, done.stdout.splitlines()[-1]), done.stderr
-    assert (project.folder / "output" / "packages.csv").read_text().startswith("name,version,files")
-
-
-def test_workers_die_with_the_service(tools):
-    """No worker process outlives a service that was killed."""
-    tools.plugin(
-        "where", "import os, time\ndef pid(item):\n    open('pid', 'w').write(str(os.getpid()))\n    time.sleep(60)\n"
-    )
-    tools.write(one("[where.pid]"))
-    pid = tools.folder / "pid"
-    with tools.service() as service:
-        until(lambda: pid.exists() and pid.read_text() != "", "the stage never began")
-        service.process.kill()
-        service.process.wait()
-        until(lambda: not Path(f"/proc/{pid.read_text()}/status").exists(), "the worker process lives on")

@@ -48,7 +48,10 @@ def test_instants_are_told_on_the_schedules_clock(instant, expected):
 
 
 def test_the_table_lists_the_soonest_first(project: Project):
-    """Jobs come in the order in which they are due; paused ones and those that run at start come last."""
+    """Jobs come in the order in which they are due; paused ones and those that run at start come last.
+
+    Only the first scheduler of a store runs those.
+    """
     project.write(
         """
         pipelines:
@@ -63,6 +66,7 @@ def test_the_table_lists_the_soonest_first(project: Project):
     console = Console(width=120)
     with console.capture() as captured:
         console.print(jobs_table(project.catalog(), [idle, late, soon], NOW))
+        console.print(jobs_table(project.catalog(), [], NOW, first=False))
     lines = [" ".join(line.split()) for line in captured.get().splitlines()]
     assert [
         "JOB SCHEDULE TIME ZONE NEXT RUN",
@@ -70,6 +74,8 @@ def test_the_table_lists_the_soonest_first(project: Project):
         "late every day at 13:30 UTC Sun 1 Mar 13:30, in 1 h 30 min",
         "late-2 every hour UTC paused",
         "start once at start now",
+        "JOB SCHEDULE TIME ZONE NEXT RUN",
+        "start once at start past: another scheduler was first",
     ] == lines
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pipelines.triggers import cron
-from tests.by_hand import Clock, by_hand, empty_store, furnish
+from tests.by_hand import Clock, by_hand
 from tests.project import Project
 
 ZONES = ("Europe/Stockholm", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Antarctica/Troll")
@@ -18,18 +18,11 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NOON = datetime(2027, 3, 1, 12, 0, 30, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """A store with nothing in it."""
-    return empty_store(tmp_path_factory.mktemp("store"))
-
-
 @pytest.fixture
-def shop(project: Project, store, monkeypatch):
-    """A project with an empty store, whose scheduler starts no worker processes: nothing is run here."""
+def shop(project: Project, monkeypatch):
+    """A project whose scheduler starts no worker processes: nothing is run here."""
     monkeypatch.setattr("pipelines.execution.process.WARM", 0)
     project.plugin("mine", "def one(_):\n    yield 1\n")
-    furnish(project, store)
     return project
 
 

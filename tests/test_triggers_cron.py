@@ -156,7 +156,7 @@ def test_instants_are_those_of_a_walk_over_every_minute(fields, window, offset):
 SPECIAL = ["L *", "1,L *", "30,31,L 5", "L */2", "* 1#2", "* 5L", "* 0#5,3L", "* 1#1,1#3"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     fields=expressions(),
     special=st.sampled_from([None, None, *(pair.split() for pair in SPECIAL)]),
@@ -177,7 +177,7 @@ def test_the_calendar_agrees_with_croniter_on_the_whole_expression(fields, speci
         assert theirs.get_next(datetime) == ours
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     fields=expressions(),
     zone=st.sampled_from([zone for zone, _ in WINDOWS]),

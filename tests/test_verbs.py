@@ -164,6 +164,19 @@ async def test_a_name_is_found_for_each_job_of_a_pipeline(yaml):
     assert [name, f"{'p' * 74}-2", f"{'p' * 74}-3"] == [row.id for row in made]
 
 
+async def test_a_job_whose_pipeline_is_gone_is_told_once(yaml, caplog):
+    """It is kept, and not timed; the log says so once, however often all jobs are looked at."""
+    async with running(yaml) as (_, verbs):
+        await verbs.schedule(by(ADMIN), "prices", {"daily": "05:00"}, timezone="UTC", name="early")
+    yaml.write("pipelines: {}")
+    async with running(yaml) as (scheduler, _):
+        for _ in range(2):
+            await scheduler.jobs.look_again()
+        assert ({"early"}, {}) == (set(scheduler.jobs.rows), dict(scheduler.jobs.entries))
+    said = [each for each in caplog.messages if "does not run" in each]
+    assert ["job 'early' does not run: its pipeline prices is not there"] == said
+
+
 async def test_a_job_that_cannot_be_made_changes_nothing(yaml):
     """A wrong time, zone, pipeline or name is told, and no row of any kind is left."""
     async with running(yaml) as (scheduler, verbs):

@@ -88,7 +88,7 @@ def load(tmp_path_factory):
         yield read
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     head=st.sampled_from(HEADS[:3]),
     old=PIPELINES,

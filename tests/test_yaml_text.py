@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines import yaml_text, yaml_values
 from pipelines.errors import ConfigError
-from pipelines.yaml_text import collector_off, parse, read_text
+from pipelines.yaml_text import parse, read_text
 
 
 @pytest.fixture(params=[True, False], ids=["libyaml", "python"])
@@ -195,7 +194,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.dictionaries(st.text(min_size=1), JSON, min_size=1, max_size=4))
 def test_json_is_yaml(data):
     """JSON text that has no NUL and no control characters is read as what it is."""
@@ -205,7 +204,7 @@ def test_json_is_yaml(data):
     assert data == value(text)
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=80)
 @given(st.one_of(st.text(), st.text(alphabet=" \n:-[]{}&*!|>'\"%@`#?,~<0aé\t\x85\u2028")))
 def test_any_text_is_read_or_refused(text):
     """Whatever the text, there is a document or a ConfigError with at least one problem."""
@@ -258,16 +257,3 @@ def test_the_line_that_is_not_utf_8(tmp_path):
     with pytest.raises(ConfigError) as caught:
         read_text(path)
     assert 2 == caught.value.problems[0].line
-
-
-def test_the_collector_comes_back():
-    """The garbage collector is as it was, also when reading fails."""
-    with pytest.raises(KeyError), collector_off(keep=False):
-        raise KeyError(gc.isenabled())
-    assert gc.isenabled()
-
-
-def test_the_collector_is_off():
-    """While a file is read the garbage collector does not run."""
-    with collector_off(keep=False):
-        assert not gc.isenabled()

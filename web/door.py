@@ -27,6 +27,7 @@ class WebFace:
     """The web, loaded once it is started."""
 
     name = "web"
+    alone = False
 
     def __init__(self, settings: Settings) -> None:
         """See `web.face.WebFace`."""
@@ -57,7 +58,7 @@ class WebFace:
             return
         from web.face import WebFace as Served  # noqa: PLC0415 - see above
 
-        self._served = Served(self._settings)
+        self._served = self._served or Served(self._settings)
         await self._served.start(scheduler)
 
     async def leave(self) -> None:

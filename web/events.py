@@ -74,6 +74,10 @@ class Events:
         """True when nobody more may listen."""
         return self._closed or len(self._listeners) >= LISTENERS
 
+    def open(self) -> None:
+        """Let people listen again after `close`."""
+        self._closed = False
+
     def tell(self, event: Event) -> None:
         """Tell all who want to know; quick, and never waits for anybody."""
         if not self._listeners:

@@ -49,6 +49,32 @@ RUN_DETAIL: Example = {
     ],
     "stages": [{"position": 0, "name": "prices.Fetch", "items_in": 0, "items_out": 120, "busy_s": 1.5}],
     "progress": None,
+    "holder": None,
+}
+PROCESS: Example = {
+    "id": "host-1:7:5f2a9c01",
+    "role": "scheduler",
+    "state": "working",
+    "alive": True,
+    "leads": True,
+    "host": "host-1",
+    "pid": 7,
+    "version": "0.1.0",
+    "started_at": NOON,
+    "beat_at": NOON,
+    "silent_s": 1.2,
+    "slots": 4,
+    "running": 1,
+    "queues": ["default", "gpu"],
+    "web": "http://host-1:8080",
+}
+QUEUE: Example = {
+    "name": "gpu",
+    "waiting": 3,
+    "waiting_since": NOON,
+    "lag_s": 12.5,
+    "running": 1,
+    "servers": ["host-1:7:5f2a9c01"],
 }
 RUNS: Example = {"runs": [RUN], "next": "/api/runs?limit=1&before=42"}
 PIPELINE: Example = {

@@ -11,6 +11,8 @@ import logging
 import socket
 from collections.abc import Mapping
 
+from fastapi import FastAPI
+
 from pipelines import Channel, ConfigError, Engine, Settings, StoreError, Verbs
 from web.access import Access
 from web.app import make_app
@@ -31,6 +33,7 @@ class WebFace:
     """The web of one service."""
 
     name = "web"
+    alone = False
 
     def __init__(self, settings: Settings, *, again_s: float = AGAIN_S) -> None:
         """Nothing is opened yet; `again_s` is how soon what failed is tried again."""
@@ -42,6 +45,7 @@ class WebFace:
         self._events = Events()
         self._address: str | None = None
         self._engine: Engine | None = None
+        self._app: FastAPI | None = None
 
     def channels(self) -> Mapping[str, Channel]:
         """Return nothing: no messages leave through the web."""
@@ -61,8 +65,9 @@ class WebFace:
         return self._address
 
     async def start(self, scheduler: Engine) -> None:
-        """Begin to serve over a running engine; returns at once, the port is opened in the web's own time."""
-        self._engine = scheduler
+        """Begin to serve over a running engine, the same each time; the port is opened in the web's own time."""
+        self._engine, self._leaving, self._state = scheduler, False, "connecting"
+        self._events.open()
         self._life = asyncio.create_task(self._live(scheduler), name="web")
 
     async def leave(self) -> None:
@@ -89,11 +94,7 @@ class WebFace:
             access = Access(engine, self._settings)
             if not await self._allowed(access):
                 return
-            changes = Changes(engine, self._events)
-            app = make_app(
-                engine, Verbs(engine), access, self._settings, events=self._events, leaving=lambda: self._leaving
-            )
-            changes.watch()
+            app = self._app = self._app or self._made(engine, access)
             while not self._leaving:
                 await self._serve(make_server(app))
         except ConfigError as error:
@@ -103,6 +104,13 @@ class WebFace:
             self._state = "disabled: an unexpected error; the log tells more"
         finally:
             self._at(None)
+
+    def _made(self, engine: Engine, access: Access) -> FastAPI:
+        """Return the application, which follows the engine from now on."""
+        Changes(engine, self._events).watch()
+        return make_app(
+            engine, Verbs(engine), access, self._settings, events=self._events, leaving=lambda: self._leaving
+        )
 
     async def _allowed(self, access: Access) -> bool:
         """Say whether it may listen at all: beyond this machine only where a token is needed."""

@@ -11,11 +11,12 @@ from datetime import datetime
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from pipelines import Health, RunState, ScheduleState
+from pipelines import Health, Machines, RunState, ScheduleState
+from web.machine_families import machine_families
 from web.tallies import OTHERS
 
 STATUSES = ("ok", "degraded", "down")
-FACES = ("off", "connecting", "ready", "waiting", "disabled")
+FACES = ("off", "standby", "connecting", "ready", "waiting", "disabled")
 """The words that the state of a face begins with."""
 ENDS = tuple(state for state in RunState if state.final)
 Ended = Sequence[tuple[str, RunState, int, datetime]]
@@ -36,6 +37,7 @@ class Reading:
 
     `ended` is how many runs of each pipeline ended in each state, and when the last did ('': of all that are not among
     `names`). `durations` are buckets and sum by pipeline, `lag` those of all. `next_due_at` is the soonest (UTC).
+    `machines` are those who take part in the store (None: not read yet).
     """
 
     health: Health
@@ -48,6 +50,7 @@ class Reading:
     schedules: Mapping[ScheduleState, int]
     next_due_at: datetime | None
     reloads: Reloads
+    machines: Machines | None = None
 
 
 def families(read: Reading) -> Iterator[Metric]:
@@ -55,6 +58,8 @@ def families(read: Reading) -> Iterator[Metric]:
     yield _gauge("pipecall_build_info", "The version that runs; always 1.", [({"version": read.version}, 1.0)])
     yield from _service(read)
     yield from _queue(read.health)
+    if read.machines is not None:
+        yield from machine_families(read.machines)
     yield from _runs(read)
     yield from _schedules(read)
     yield from _outbox(read.health)

@@ -83,6 +83,7 @@ class Metrics(Collector):
             schedules=Counter(row.state for row in jobs),
             next_due_at=min((row.next_due_at for row in jobs if row.next_due_at is not None), default=None),
             reloads=_reloads(engine),
+            machines=engine.reads.seen(),
         )
 
 

@@ -25,7 +25,10 @@ class ReloadValue(BaseModel):
 
 
 class SchedulerValue(BaseModel):
-    """The service that answers; `since` is None in its first moment. `slots` is how many runs may go on at one time."""
+    """The service that answers; `since` is None in its first moment.
+
+    `slots` is how many runs may go on at one time, on all machines where there are several.
+    """
 
     model_config = like(examples.SCHEDULER)
     version: str

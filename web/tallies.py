@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from itertools import accumulate
 
-from pipelines import Run, RunState
+from pipelines import Run
 
 NAMES = 200
 """So many pipelines have series of their own: each costs about twenty, and 10,000 would be too many to keep."""
@@ -69,13 +69,17 @@ class Tallies:
         self._names = names
         self.durations: dict[str, Spread] = {}
         self.lag = Spread(LAGS_S)
+        self._started: set[int] = set()
 
     def happened(self, run: Run) -> None:
         """Take note of what became of a run."""
-        if run.state is RunState.RUNNING:
-            if run.attempt == 1 and run.due_at is not None and run.started_at is not None:
+        if run.attempt == 1 and run.due_at is not None and run.started_at is not None:
+            if run.id not in self._started:  # of a run elsewhere its end may be told without its start
                 self.lag.add((run.started_at - run.due_at).total_seconds())
-        elif run.state.final and run.duration is not None:
+            self._started.add(run.id)
+        if run.state.final:
+            self._started.discard(run.id)
+        if run.state.final and run.duration is not None:
             label = self._names.label(run.pipeline)
             spread = self.durations.get(label)
             if spread is None:

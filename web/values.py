@@ -102,14 +102,23 @@ class ProgressValue(Value):
     stages: list[StageValue]
 
 
+class HolderValue(Value):
+    """The process that executes a run; `id` is that of `/api/processes`."""
+
+    id: str
+    host: str | None
+    pid: int | None
+
+
 class RunDetail(Value):
-    """A run with all that is known of it."""
+    """A run with all that is known of it; `holder` is null unless it is running."""
 
     model_config = like(examples.RUN_DETAIL)
     run: RunValue
     attempts: list[AttemptValue]
     stages: list[StageValue]
     progress: ProgressValue | None
+    holder: HolderValue | None
 
 
 class Runs(BaseModel):

@@ -19,7 +19,7 @@ from bot import job_text, texts
 from bot.asking import Answer, actor_of, asked, check
 from bot.pressing import Pressable
 from bot.safe_text import inline_cut
-from pipelines import JobView, PipelineView, Run, RunState, Verb
+from pipelines import JobView, Machines, PipelineView, Process, Queue, Run, RunState, Verb
 
 if TYPE_CHECKING:
     from bot.client import Pipecall
@@ -76,6 +76,7 @@ async def screen(interaction: discord.Interaction[Pipecall]) -> ui.LayoutView:
         _health(
             health.status, health.complaints, f"{health.running} of {health.slots} running, {health.queued} queued"
         ),
+        *_machines(bot.reads.seen()),
         _runs(runs),
         _failing(failing, bot.mention("jobs", interaction.guild_id)),
         _due(jobs),
@@ -94,6 +95,26 @@ async def screen(interaction: discord.Interaction[Pipecall]) -> ui.LayoutView:
 def _health(status: str, complaints: Sequence[str], counts: str) -> str:
     emoji = {"ok": "✅", "down": "❌"}.get(status, "⚠️")
     return "\n".join([f"### {emoji} {status} · {counts}", *(f"- {inline_cut(each, 160)}" for each in complaints)])
+
+
+def _machines(machines: Machines | None) -> Iterable[str]:
+    """Say who takes part, and which queues wait, where that is more than one process."""
+    if machines is None or not machines.many:
+        return
+    silent, waiting = machines.silent, [each for each in machines.queues if each.waiting]
+    lines = [inline_cut(str(machines), 200), *map(_silent, silent[:SHOWN]), *map(_queue, waiting[:SHOWN])]
+    yield _block("Machines", lines, 1 + len(silent) + len(waiting), "")
+
+
+def _silent(process: Process) -> str:
+    where = inline_cut(f"{process.role} on {process.host}, pid {process.pid}", NAME)
+    return f"⚠️ {where}: silent since {texts.ago(process.beat_at)}"
+
+
+def _queue(queue: Queue) -> str:
+    served = "**nobody serves it**" if queue.unserved else f"served by {len(queue.servers)}"
+    since = texts.ago(queue.waiting_since) if queue.waiting_since is not None else ""
+    return f"queue **{inline_cut(queue.name, NAME)}**: {queue.waiting:,} wait, the oldest since {since}, {served}"
 
 
 def _runs(runs: Sequence[Run]) -> str:

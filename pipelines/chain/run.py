@@ -12,6 +12,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Protocol
 
+from pipelines.chain.caller import calling_stage
 from pipelines.chain.counts import Boundary, Pacer, only_none
 from pipelines.chain.failure import message_of, outcome_of
 from pipelines.chain.fused import each, each_drained, many, many_drained
@@ -62,10 +63,12 @@ class Chain:
     def __init__(self, job: Job, registry: StageBuilder, port: RunPort) -> None:
         """Prepare; nothing is built or imported before `run`."""
         self._outbound = _Outbound(port)
-        self.context = RunContext(job, self._outbound)
+        self.context = RunContext(job, self._outbound, self._asking)
         self._job = job
         self._registry = registry
         self._names = numbered([spec.path.rpartition(".")[2].rpartition(":")[2] for spec in job.stages])
+        self._written = self._names
+        self._stages: Sequence[Stage] = ()
         self._pacer = Pacer()
         self._links: list[Link] = []
         self._start: Boundary | None = None
@@ -124,9 +127,9 @@ class Chain:
 
     async def _attempt(self) -> BaseException | None:
         try:
-            stages = self._build()
-            await self._enter(stages)
-            await self._pull(linked(stages))
+            self._stages = self._build()
+            await self._enter(self._stages)
+            await self._pull(linked(self._stages))
         except BaseException as error:  # noqa: BLE001 - whatever a stage raises, sys.exit too, is the run's outcome
             if self._at is None and (guilty := blame(self._links, error.__traceback__)) is not None:
                 stage, self._trace = guilty
@@ -137,6 +140,17 @@ class Chain:
             for link in self._links:
                 link.freeze()
         return None
+
+    def _asking(self) -> str:
+        """Return the name, as its class path has it, of the stage whose code calls this."""
+        stage = calling_stage(self._stages, self._links)
+        at = stage.position if stage is not None else self._at
+        if at is None:
+            raise PipecallError(
+                "it cannot be told which stage asks for a key, as a task or thread of its own does; ask in the stage "
+                "itself, and hand over the key"
+            )
+        return self._written[at]
 
     def _build(self) -> list[Stage]:
         self._building = True

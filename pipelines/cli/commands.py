@@ -23,6 +23,7 @@ class Entry:
 
 COMMANDS: dict[str, Entry] = {
     "start": Entry("start:start", "Start the service, here or detached.", SERVICE),
+    "worker": Entry("worker:worker", "Execute runs for schedulers on other machines.", SERVICE),
     "stop": Entry("stop:stop", "Stop the service that runs on this machine.", SERVICE),
     "status": Entry("status:status", "Show how the service is, what runs, what is next, what failed.", SERVICE),
     "health": Entry("health:health", "Say whether the service is well, for scripts and container checks.", SERVICE),
@@ -47,6 +48,7 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry("doctor:doctor", "Look at the machine and the set-up; say how to mend what is wrong.", CARE),
     "backup": Entry("copies:back_up", "Copy the store into a file, while the service runs or not.", CARE),
     "restore": Entry("copies:restore", "Put a copy in the place of the store; stop the service first.", CARE),
+    "migrate-store": Entry("migrate_store:migrate_store", "Move the store to another database, all of it.", CARE),
     "mute": Entry("alerting:mute", "Hold back the alerts of a pipeline.", CARE),
     "unmute": Entry("alerting:unmute", "Let the alerts of a pipeline through again.", CARE),
     "redeliver": Entry("alerting:redeliver", "Send messages again that were refused for good.", CARE),

@@ -33,6 +33,7 @@ def everything() -> Iterator[Finding]:
     yield from findings.of_settings(os.environ)
     yield from findings.pipelines(settings, os.environ, now)
     yield from findings.store(settings)
+    yield from findings.machines(settings)
     yield from findings.clock(settings, now)
     yield findings.web(settings)
     yield from _discord(settings)

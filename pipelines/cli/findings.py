@@ -13,13 +13,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from pkgutil import resolve_name
+from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.cli.problems import look
-from pipelines.errors import BadSchedule, PipecallError
+from pipelines.distributed import requirements
+from pipelines.errors import BadSchedule, ConfigError, PipecallError
 from pipelines.finding import Finding, Level, good, wrong
+from pipelines.locks import DEFAULT_REDIS, make_lock
 from pipelines.settings import Settings, env_file_faults, misspelt_settings
 from pipelines.store import database, holding, versions
 from pipelines.store.peek import peek
@@ -93,7 +97,7 @@ def store(settings: Settings) -> Iterator[Finding]:
             yield from _place(file)
         with peek(url) as engine:
             if engine is None:
-                yield good(f"there is no store yet; the first start makes {file}")
+                yield good(f"there is no store yet; the first start makes {file or 'its tables'}")
                 return
             yield _schema(engine, url)
         if file is not None:
@@ -101,6 +105,37 @@ def store(settings: Settings) -> Iterator[Finding]:
         yield _holder(url)
     except (PipecallError, SQLAlchemyError, sqlite3.Error) as error:
         yield wrong(f"the store cannot be used: {str(error).splitlines()[0]}", "correct SCHEDULER_DB_URL or the file")
+
+
+def machines(settings: Settings) -> Iterator[Finding]:
+    """Look at what several machines need, where the settings ask for it: the database, libraries, the leader's lock."""
+    try:
+        requirements.check(settings)
+        make_lock(settings, "doctor")
+    except ConfigError as error:
+        remedy = "correct it; docs/many-machines.md goes through it step by step"
+        yield from (wrong(str(problem), remedy) for problem in error.problems)
+        return
+    except PipecallError:
+        return  # the store's own finding
+    if settings.scheduler_lock == "redis":
+        yield _redis(settings.scheduler_lock_url or DEFAULT_REDIS)
+    if settings.executor != "local":
+        yield good(f"EXECUTOR={settings.executor}: workers execute the runs, and all that they need is installed")
+
+
+def _redis(url: str) -> Finding:
+    """Ask the Redis of the leader's lock for an answer; its own words may quote the address, and so a password."""
+    where = urlsplit(url)
+    shown = f"Redis at {where.netloc.rpartition('@')[2] or where.path}"
+    patience = {"socket_timeout": ASK_S, "socket_connect_timeout": ASK_S}
+    try:
+        with closing(resolve_name("redis:Redis").from_url(url, **patience)) as client:
+            client.ping()
+    except Exception as error:  # noqa: BLE001 -- the client is imported only here, and with it its errors
+        remedy = "start it, or correct SCHEDULER_LOCK_URL; until it is there nobody leads"
+        return wrong(f"{shown} cannot be used ({type(error).__name__})", remedy)
+    return good(f"{shown} answers: the leader's lock")
 
 
 def _place(file: Path) -> Iterator[Finding]:
@@ -123,9 +158,10 @@ def _place(file: Path) -> Iterator[Finding]:
 
 def _schema(engine: Engine, url: str) -> Finding:
     with engine.connect() as conn:
-        present = versions.of(conn)
-    versions.refuse_unknown(present, str(database.file_of(url) or database.shown(url)))
+        present = versions.may_use(conn, str(database.file_of(url) or database.shown(url)))
     newest = versions.known()[0]
+    if present is not None and present > newest:
+        return good(f"the store has schema {present}, which this program's ({newest}) can work with")
     if present == newest:
         return good(f"the store has this program's schema ({newest})")
     return Finding(Level.DOUBTFUL, f"the store has schema {present or 'none'}", f"the next start makes it {newest}")

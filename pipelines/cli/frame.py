@@ -153,8 +153,9 @@ async def reading(chosen: Settings | None = None) -> AsyncIterator[Reads]:
         StoreError: there is no store yet, or it cannot be read.
     """
     quiet()
-    async with late("pipelines.cli.standing:reader")(chosen or settings()) as reader:
-        yield late("pipelines.reads:Reads")(reader)
+    named = chosen or settings()
+    async with late("pipelines.cli.standing:reader")(named) as reader:
+        yield late("pipelines.reads:Reads")(reader, named)
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

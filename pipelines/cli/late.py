@@ -8,7 +8,10 @@ from __future__ import annotations
 from pkgutil import resolve_name
 from typing import Any
 
+from pipelines.collector import collector_off
+
 
 def late(name: str) -> Any:
     """Import and return what `package.module:name` names."""
-    return resolve_name(name)
+    with collector_off(keep=True):
+        return resolve_name(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
 import time
@@ -14,24 +15,31 @@ from typing import IO
 from pipelines import faces, service
 from pipelines.cli import codes, frame, printing
 from pipelines.cli.places import log_file
-from pipelines.cli.standing import Standing, standing, who
-from pipelines.errors import InvalidTransition, PipecallError
+from pipelines.cli.standing import SILENT, reader, standing, who
+from pipelines.errors import InvalidTransition, PipecallError, StoreError
+from pipelines.model import Process
+from pipelines.serving import Serving
 from pipelines.settings import Settings
+from pipelines.store import processes
+from pipelines.store.database import file_of
 from pipelines.store.holding import holder
 
 LOOK_S = 0.1
 """So often, in seconds, it is looked whether the service is ready."""
+ADDRESS_S = 5.0
+"""So long, in seconds, a service that is there is given to say at which address its web is; it may have none."""
 TAIL = 20
 """So many lines of the log are shown where it did not come up."""
 
 
 def refuse_second(chosen: Settings) -> None:
-    """Let it pass that no service runs on the store.
+    """Let it pass that no service runs on the store, or that several may.
 
     Raises:
         InvalidTransition: one does; the text names it.
     """
-    held = holder(chosen.scheduler_db_url)
+    several = file_of(chosen.scheduler_db_url) is None
+    held = None if several else holder(chosen.scheduler_db_url)
     if held is not None:
         since = f", since {held.since}" if held.since else ""
         raise InvalidTransition(f"a service runs on this store already: {who(held)}{since}; 'pipecall stop' stops it")
@@ -57,9 +65,14 @@ def detached(chosen: Settings, timeout_s: float, arguments: Sequence[str] = ()) 
         began = log.tell()
         process = _spawned(log, arguments)
     said = _ready(chosen, process, path, until=time.monotonic() + timeout_s, began=began)
-    web = f", {said.said.web}" if said.said and said.said.web else ""
-    printing.line(f"the service runs: pid {process.pid}{web}; its log is {path}")
+    printing.line(ready_line(process.pid, said.web, path, wanted=chosen.web == "on"))
     return codes.OK
+
+
+def ready_line(pid: int, web: str | None, log: Path, *, wanted: bool) -> str:
+    """Return what to say of a service that was started; `wanted` says whether its web was to be opened."""
+    address = f", {web}" if web else ", without its web, which is not open yet" if wanted else ""
+    return f"the service runs: pid {pid}{address}; its log is {log}"
 
 
 def _spawned(log: IO[bytes], arguments: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -78,19 +91,37 @@ def _command() -> list[str]:
     return [sys.executable, "-m", "pipelines", "start"]
 
 
-def _ready(chosen: Settings, process: subprocess.Popen[bytes], log: Path, *, until: float, began: int) -> Standing:
+def _ready(
+    chosen: Settings, process: subprocess.Popen[bytes], log: Path, *, until: float, began: int
+) -> Process | Serving:
     """Wait until the service says of itself that it is there."""
+    address_by = None
     while True:
         code = process.poll()
         if code is not None:
             refuse_second(chosen)  # another one was quicker
             raise PipecallError(f"the service ended as it started, with exit code {code}; {_last(log, began)}")
-        found = asyncio.run(standing(chosen))
-        if found.said is not None and found.said.pid == process.pid:
-            return found
+        found = asyncio.run(_there(chosen, process.pid))
+        if found is not None:
+            address_by = address_by or time.monotonic() + ADDRESS_S
+            if found.web or chosen.web == "off" or time.monotonic() > address_by:
+                return found
         if time.monotonic() > until:
             raise PipecallError(f"pid {process.pid} is not ready yet, and goes on starting; {_last(log, began)}")
         time.sleep(LOOK_S)
+
+
+async def _there(chosen: Settings, pid: int) -> Process | Serving | None:
+    """Return what a process of this machine says of itself: where several share a store, only the leader has a note."""
+    if file_of(chosen.scheduler_db_url) is not None:
+        said = (await standing(chosen)).said
+        return said if said is not None and said.pid == pid else None
+    try:
+        async with reader(chosen) as reads:
+            found = await reads.read(processes.schedulers, SILENT)
+    except StoreError:
+        return None  # its tables are only being made
+    return next((each for each in found if (each.pid, each.host) == (pid, socket.gethostname())), None)
 
 
 def _last(log: Path, began: int) -> str:

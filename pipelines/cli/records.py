@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipelines.model import AuditEntry, LogLine, Occurrence, Run, RunError, ScheduleRow, StageCount
+from pipelines.model import AuditEntry, LogLine, Occurrence, ProcessName, Run, RunError, ScheduleRow, StageCount
 from pipelines.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ def error(of: RunError) -> Record:
 def progress(of: Progress) -> Record:
     """Return how far a run is; `done` is from 0 to 1, None where it is not known."""
     return {"at": of.at, "attempt": of.attempt, "done": of.done, "note": of.note, "stages": [*map(stage, of.stages)]}
+
+
+def holder(of: ProcessName) -> Record:
+    """Return the process that executes a run."""
+    return {"id": of.id, "host": of.host, "pid": of.pid}
 
 
 def stage(of: StageCount) -> Record:

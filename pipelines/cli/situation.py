@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from pipelines.cli import frame, records, words
+from pipelines.cli import frame, machine_facts, records, words
 from pipelines.cli.follow_text import counts
 from pipelines.cli.follow_text import standing as run_standing
 from pipelines.cli.release import program_version
 from pipelines.cli.standing import Standing, standing, who
 from pipelines.errors import ConfigError
-from pipelines.model import RETRYABLE_STATES, Run, RunState, ScheduleState
+from pipelines.model import RETRYABLE_STATES, Machines, Run, RunState, ScheduleState
 from pipelines.overview import Overview
 from pipelines.settings import Settings
 from pipelines.store.progress import Progress
@@ -26,7 +26,10 @@ Fact = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What goes on. `fault` is what is wrong with the pipelines file; `pipelines` is None then: none are known."""
+    """What goes on. `fault` is what is wrong with the pipelines file; `pipelines` is None then: none are known.
+
+    `machines` are those who share the store (None: there is none), `waits` says of runs what they wait for.
+    """
 
     service: Standing
     live: tuple[Run, ...] = ()
@@ -37,10 +40,14 @@ class Situation:
     jobs: int = 0
     paused: int = 0
     fault: ConfigError | None = None
+    machines: Machines | None = None
+    waits: Mapping[int, str] = field(default_factory=dict)
 
     def facts(self) -> Iterator[Fact]:
         """Yield what to show, line by line, each with its heading."""
         yield from self._service()
+        if self.machines is not None:
+            yield from machine_facts.facts(self.machines, self.service.now)
         if self.pipelines is not None or self.service.runs:
             known = [_many(self.pipelines, "pipeline")] if self.pipelines is not None else []
             yield "there are", ", ".join([*known, f"{_many(self.jobs, 'job')} ({self.paused} paused)"])
@@ -71,9 +78,11 @@ class Situation:
             yield "file", f"the newest is not in force: {said.reload_problem}"
 
     def _run(self, run: Run) -> Iterator[Fact]:
-        progress = self.progress.get(run.id)
+        progress = self.progress.get(run.id) if run.state is RunState.RUNNING else None
         far = [f"{progress.done:.0%}"] if progress and progress.done is not None else []
         far += [progress.note] if progress and progress.note else []
+        far += [self.waits[run.id]] if run.id in self.waits else []
+        far += [f"on {run.holder}"] if run.holder and self.machines and self.machines.many else []
         heading = "waits" if run.state is RunState.QUEUED else "runs"
         yield heading, ", ".join([run_standing(run, now=self.service.now), *far])
         for stage in progress.stages if progress else ():
@@ -84,14 +93,20 @@ class Situation:
         return {
             "service": self._service_record(),
             "counts": {"pipelines": self.pipelines, "jobs": self.jobs, "paused": self.paused},
+            **machine_facts.record(self.machines),
             "live": [self._live_record(run) for run in self.live],
             "next": [{"pipeline": name, "due_at": at} for name, at in self.upcoming],
             "failed": [records.run(run) for run in self.failed],
         }
 
     def _live_record(self, run: Run) -> records.Record:
-        progress = self.progress.get(run.id)
-        return {**records.run(run), "progress": records.progress(progress) if progress else None}
+        progress = self.progress.get(run.id) if run.state is RunState.RUNNING else None
+        far = {
+            "progress": records.progress(progress) if progress else None,
+            "waits": self.waits.get(run.id),
+            "holder": records.holder(run.holder) if run.holder else None,
+        }
+        return {**records.run(run), **far}
 
     def _service_record(self) -> records.Record:
         said = self.service.said
@@ -125,11 +140,15 @@ async def situation(settings: Settings) -> Situation:
 
 
 async def _gathered(service: Standing, desk: frame.Desk) -> Situation:
+    machines = await desk.engine.reads.machines()
     overview, rows = desk.engine.overview, desk.engine.jobs.rows.values()
     live = tuple(overview.live_runs())
     told = {run.id: await desk.engine.reads.progress(run.id) for run in live[: SHOWN * 4]}
+    waits = {run.id: overview.waiting_for(run) for run in live[: SHOWN * 4] if machines.many}
     return Situation(
         service,
+        machines=machines,
+        waits={run_id: said for run_id, said in waits.items() if said is not None},
         live=live,
         progress={run_id: each for run_id, each in told.items() if each is not None},
         upcoming=tuple(overview.upcoming()[:SHOWN]),

@@ -15,6 +15,7 @@ from pipelines.health import Status
 from pipelines.model import utcnow
 from pipelines.serving import Serving
 from pipelines.settings import Settings
+from pipelines.store.database import file_of
 from pipelines.store.holding import Holder, holder
 from pipelines.store.peek import peek
 from pipelines.store.writer import Reader
@@ -79,7 +80,8 @@ async def standing(settings: Settings) -> Standing:
     Raises:
         StoreError: the store cannot be asked.
     """
-    held, now = holder(settings.scheduler_db_url), utcnow()
+    within = timedelta(seconds=settings.run_lease_seconds)
+    held, now = holder(settings.scheduler_db_url, within=within), utcnow()
     if held is None:
         return Standing(now)
     try:
@@ -87,6 +89,8 @@ async def standing(settings: Settings) -> Standing:
             said = await serving.read(reads)
     except StoreError:
         return Standing(now, held)  # who holds it is only making its tables
+    if said is not None and file_of(settings.scheduler_db_url) is None:  # of several, who spoke last speaks for all
+        return Standing(now, Holder(said.pid, said.host, said.since.isoformat()), said)
     mine = said is not None and held.pid in (None, said.pid)
     return Standing(now, held, said if mine else None)
 

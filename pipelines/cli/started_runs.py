@@ -12,6 +12,7 @@ from pipelines.cli import codes, frame, printing, records, words
 from pipelines.cli.follow_text import screen
 from pipelines.cli.following import LOOK_S, Follower
 from pipelines.cli.standing import standing
+from pipelines.distributed import requirements
 from pipelines.engine import Engine
 from pipelines.errors import InvalidTransition
 from pipelines.model import Run
@@ -44,7 +45,8 @@ async def queue(wish: Wish) -> list[Run]:
     if wish.as_json:
         printing.document([records.run(run) for run in runs])
         return runs
-    waits = "" if (await standing(chosen)).runs else "; no service runs: it starts with the next one"
+    left = "it is left to the workers" if chosen.executor == "procrastinate" else "it starts with the next one"
+    waits = "" if (await standing(chosen)).runs else f"; no service runs: {left}"
     for run in runs:
         printing.line(f"{words.named(run)} is queued{waits}")
     return runs
@@ -79,10 +81,12 @@ def follow(wish: Wish, cancel_on_interrupt: bool) -> int:
     """Run what is wished and follow it to its end; return the exit code.
 
     Raises:
+        ConfigError: with these settings nobody could execute it; nothing is run.
         UnknownName: a pipeline is not in the file; nothing is run.
         BadParameter: the parameters do not fit one of them; nothing is run.
     """
     chosen = frame.settings()
+    requirements.check(chosen)
     if not frame.run_async(_served(chosen)):
         return frame.run_async(_run_here(chosen, wish))
     runs = frame.run_async(_queued(chosen, wish))
@@ -137,7 +141,8 @@ async def _run_here(chosen: Settings, wish: Wish) -> int:
     """Execute the runs in this process, as `main.py` does."""
     catalog = frame.catalog(chosen)
     _checked(catalog, wish)
-    printing.note("no service runs: this terminal executes it, and Ctrl-C stops it")
+    who = "this terminal executes it" if chosen.executor == "local" else "it is left to the workers"
+    printing.note(f"no service runs: {who}, and Ctrl-C stops it")
 
     async def ask(engine: Engine) -> list[Run]:
         desk = frame.Desk(engine, Verbs(engine))

@@ -91,7 +91,7 @@ def _lasting(text: str) -> timedelta:
 @asynccontextmanager
 async def _tokens() -> AsyncIterator[Tokens]:
     url = frame.settings().scheduler_db_url
-    async with late("pipelines.store.opening:opened")(url, shared=True) as (writer, reader):
+    async with late("pipelines.store.opening:opened")(url, role="visitor") as (writer, reader):
         yield late("pipelines.tokens:Tokens")(writer, reader)
 
 

@@ -31,9 +31,10 @@ def day(at: datetime, zone: str | None = None) -> str:
 
 
 def lasting(duration: timedelta | None) -> str:
-    """Return a duration: tenths of seconds below ten seconds; nothing for None."""
+    """Return a duration: tenths of seconds below ten seconds; nothing for None, and 0.0 s where clocks differ."""
     if duration is None:
         return ""
+    duration = max(duration, timedelta(0))
     return f"{duration.total_seconds():.1f} s" if duration < _TENTHS else span(duration)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipelines.execution.inline import InlineExecutor
+from pipelines.execution.lease import Lease
 from pipelines.execution.process import ProcessExecutor
 from pipelines.execution.protocol import Executor, Listener
 from pipelines.execution.system_process import WorkerArguments
@@ -18,7 +19,7 @@ from pipelines.execution.thread import ThreadExecutor
 from pipelines.model import ExecutorKind
 from pipelines.registry import Registry
 
-__all__ = ["Executor", "Listener", "make_executors"]
+__all__ = ["Executor", "Lease", "Listener", "make_executors"]
 
 
 def make_executors(

@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any
@@ -48,14 +48,19 @@ class Channel:
             with self._lock:
                 self._sock.sendall(data)
 
-    def receive(self) -> Frame:
-        """Return the next frame from the service; raises EOFError when the service is gone."""
-        (length,) = LENGTH.unpack(self._exactly(LENGTH.size))
-        return decoded(self._exactly(length))
+    def receive(self, wait: Callable[[socket.socket], None]) -> Frame:
+        """Return the next frame from the service, for each part of which `wait` waits.
 
-    def _exactly(self, size: int) -> bytes:
+        Raises:
+            EOFError: the service is gone.
+        """
+        (length,) = LENGTH.unpack(self._exactly(LENGTH.size, wait))
+        return decoded(self._exactly(length, wait))
+
+    def _exactly(self, size: int, wait: Callable[[socket.socket], None]) -> bytes:
         data = bytearray()
         while len(data) < size:
+            wait(self._sock)
             try:
                 piece = self._sock.recv(min(size - len(data), 2**20))
             except InterruptedError:

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Iterable
 
 from pipelines.chain import Chain, StageBuilder
+from pipelines.execution.lease import Lease
 from pipelines.execution.lines import FLUSH_EVERY_S, Lines, RunLogs
 from pipelines.execution.protocol import Listener, ListenerPort, Stop, supervise
-from pipelines.model import Job, Outcome, RunState
+from pipelines.model import Job, Outcome, RunError, RunState
 
 COUNTS_EVERY = 5
 """Counts are told with every fifth flush of the log."""
@@ -44,11 +45,17 @@ class InlineExecutor:
         self._registry.renew(stages)
 
     async def execute(
-        self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Future[None]
+        self,
+        job: Job,
+        listener: Listener,
+        *,
+        timeout_s: float | None,
+        cancel: asyncio.Future[None],
+        lease: Lease | None = None,
     ) -> Outcome:
         """See `Executor.execute`."""
         chain = Chain(job, self._registry, ListenerPort(listener))
-        task = asyncio.create_task(reported(chain, job, listener, self._logs), name=f"run {job.run_id}")
+        task = asyncio.create_task(reported(chain, job, listener, self._logs, lease), name=f"run {job.run_id}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
@@ -72,8 +79,13 @@ class InlineExecutor:
             raise
 
 
-async def reported(chain: Chain, job: Job, listener: Listener, logs: RunLogs) -> Outcome:
-    """Run a chain in this loop and tell the listener what it logs and counts; cancelled, say so in the outcome."""
+async def reported(chain: Chain, job: Job, listener: Listener, logs: RunLogs, lease: Lease | None = None) -> Outcome:
+    """Run a chain in this loop and tell the listener what it logs and counts; cancelled, say so in the outcome.
+
+    It does not begin where its lease is over: this process slept just now, and another may execute it.
+    """
+    if lease is not None and lease.over:
+        return Outcome(state=RunState.CRASHED, error=RunError(type="LeaseOver", message="its lease was over"))
     report = _Report(chain, listener)
     with logs.taking(job.run_id, report.lines.add):
         try:

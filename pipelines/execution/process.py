@@ -13,6 +13,7 @@ from typing import Any
 
 from pipelines.chain.failure import failed
 from pipelines.errors import PipecallError
+from pipelines.execution.lease import Lease
 from pipelines.execution.process_worker import Worker
 from pipelines.execution.protocol import Listener
 from pipelines.execution.system_process import WorkerArguments
@@ -99,7 +100,13 @@ class ProcessExecutor:
         self._processes = max(at_once, self._processes)
 
     async def execute(
-        self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Future[None]
+        self,
+        job: Job,
+        listener: Listener,
+        *,
+        timeout_s: float | None,
+        cancel: asyncio.Future[None],
+        lease: Lease | None = None,
     ) -> Outcome:
         """See `Executor.execute`."""
         try:
@@ -117,7 +124,9 @@ class ProcessExecutor:
             self._slots.release()
             raise
         try:
-            return await worker.run(job, listener, own=own, timeout_s=timeout_s, cancel=cancel, close_s=self._close_s)
+            return await worker.run(
+                job, listener, own=own, timeout_s=timeout_s, cancel=cancel, close_s=self._close_s, lease=lease
+            )
         finally:
             self._give_back(worker)
             self._slots.release()

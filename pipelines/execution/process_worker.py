@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from pipelines.chain.failure import failed, message_of
+from pipelines.execution.lease import Lease
 from pipelines.execution.protocol import Listener, Stop, supervise
 from pipelines.execution.system_process import Started, WorkerArguments, cause_of_death, kill_group, start
 from pipelines.execution.wire import (
@@ -102,14 +103,16 @@ class Worker:
         cancel: asyncio.Future[None],
         close_s: float,
         own: Mapping[str, Any] | None = None,
+        lease: Lease | None = None,
     ) -> Outcome:
         """Run one job; see `Executor.execute`. When the calling task is cancelled, the process is killed.
 
         `own` says, as JSON, where the process finds what the program registered itself, by path (None: nothing).
         """
-        attempt = _Attempt(listener)
+        attempt, lease = _Attempt(listener), lease or Lease()
+        about = {"token": attempt.token, "own": dict(own or {}), "until": lease.until_s}
         try:
-            frame = encoded({"kind": "job", "token": attempt.token, "job": job_to_json(job), "own": dict(own or {})})
+            frame = encoded({"kind": "job", "job": job_to_json(job), **about})
         except BadFrame as error:
             return failed("ValueError", f"parameters, keywords or state: {error}", retryable=False)
         self.runs += 1
@@ -120,6 +123,9 @@ class Worker:
         def ask_to_stop() -> None:
             self._writer.write(encoded({"kind": "cancel", "token": attempt.token}))
 
+        def renewed(until_s: float) -> None:
+            self._writer.write(encoded({"kind": "lease", "token": attempt.token, "until": until_s}))
+
         def give_up(stop: Stop) -> Outcome:
             self.kill()
             return stop.outcome(attempt.counts, note=f"killed, as a stage did not close within {close_s:g} s")
@@ -127,14 +133,15 @@ class Worker:
         try:
             if not self.usable:
                 attempt.died("the worker process ended before the run began", self._output.tail())
-            return await supervise(
-                attempt.done,
-                timeout_s=timeout_s,
-                cancel=cancel,
-                close_s=close_s,
-                ask_to_stop=ask_to_stop,
-                give_up=give_up,
-            )
+            with lease.followed(renewed):
+                return await supervise(
+                    attempt.done,
+                    timeout_s=timeout_s,
+                    cancel=cancel,
+                    close_s=close_s,
+                    ask_to_stop=ask_to_stop,
+                    give_up=give_up,
+                )
         except asyncio.CancelledError:
             self.kill()
             raise

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from pipelines.execution.lease import Lease
 from pipelines.model import JSON, Job, LogLine, Message, Outcome, RunState, StageCount
 
 
@@ -56,12 +57,19 @@ class Executor(Protocol):
         """
 
     async def execute(
-        self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Future[None]
+        self,
+        job: Job,
+        listener: Listener,
+        *,
+        timeout_s: float | None,
+        cancel: asyncio.Future[None],
+        lease: Lease | None = None,
     ) -> Outcome:
         """Run a job and say how it ended; whatever a stage does ends up in the outcome.
 
         `timeout_s` counts from the start of the work (None: no limit). When it is over, or `cancel` is done, the chain
-        is cancelled and has a while to close its stages; then it is killed.
+        is cancelled and has a while to close its stages; then it is killed. A process ends itself once the `lease` is
+        over, should nobody be there to end it.
 
         Raises:
             asyncio.CancelledError: the calling task was cancelled; the chain was killed at once.

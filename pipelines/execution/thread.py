@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pipelines.chain import Chain, StageBuilder
 from pipelines.chain.failure import failed, message_of
 from pipelines.execution.inline import reported
+from pipelines.execution.lease import Lease
 from pipelines.execution.lines import RunLogs
 from pipelines.execution.protocol import Listener, ListenerPort, Stop, supervise
 from pipelines.model import JSON, Job, LogLine, Message, Outcome, StageCount
@@ -57,9 +58,12 @@ class _Across:
 class _ThreadedRun:
     """One chain in its thread."""
 
-    def __init__(self, job: Job, registry: StageBuilder, listener: Listener, logs: RunLogs) -> None:
+    def __init__(
+        self, job: Job, registry: StageBuilder, listener: Listener, logs: RunLogs, lease: Lease | None
+    ) -> None:
         self._job = job
         self._logs = logs
+        self._lease = lease
         self._home = asyncio.get_running_loop()
         self._across = _Across(listener, self._home)
         self._chain = Chain(job, registry, ListenerPort(self._across))
@@ -92,7 +96,7 @@ class _ThreadedRun:
 
     async def _run(self) -> Outcome:
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.create_task(reported(self._chain, self._job, self._across, self._logs))
+        self._task = asyncio.create_task(reported(self._chain, self._job, self._across, self._logs, self._lease))
         if self._stopping:
             self._task.cancel()
         return await self._task
@@ -132,10 +136,16 @@ class ThreadExecutor:
         self._registry.renew(stages)
 
     async def execute(
-        self, job: Job, listener: Listener, *, timeout_s: float | None, cancel: asyncio.Future[None]
+        self,
+        job: Job,
+        listener: Listener,
+        *,
+        timeout_s: float | None,
+        cancel: asyncio.Future[None],
+        lease: Lease | None = None,
     ) -> Outcome:
         """See `Executor.execute`."""
-        run = _ThreadedRun(job, self._registry, listener, self._logs)
+        run = _ThreadedRun(job, self._registry, listener, self._logs, lease)
         self._running.add(run)
         run.done.add_done_callback(lambda _: self._running.discard(run))
 

@@ -27,6 +27,7 @@ from pipelines.chain import Chain
 from pipelines.chain.failure import failed
 from pipelines.execution.channel import Channel, LogSender, WirePort
 from pipelines.execution.lines import FLUSH_EVERY_S
+from pipelines.execution.watchdog import Watchdog
 from pipelines.execution.wire import BadFrame, Frame, counts_to_json, encoded, job_from_json, outcome_frames
 from pipelines.model import Job, Outcome, RunState
 from pipelines.registry import Registry
@@ -50,6 +51,8 @@ class WorkerProcess:
         self._task: asyncio.Task[Outcome] | None = None
         self._cancelled: str | None = None
         self._port = WirePort(channel)
+        self._watchdog = Watchdog(end_group)
+        self._token = ""
 
     async def main(self) -> None:
         """Run what comes, for ever."""
@@ -64,10 +67,18 @@ class WorkerProcess:
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             while True:
-                loop.call_soon_threadsafe(self._take, self._channel.receive())
+                frame = self._channel.receive(self._watchdog.wait)
+                self._watch(frame)
+                loop.call_soon_threadsafe(self._take, frame)
         except (EOFError, BadFrame, RuntimeError):
             # The service is gone: nobody is left to run for, and a stage that blocks must not outlive it.
             end_group()
+
+    def _watch(self, frame: Frame) -> None:
+        """Take note of how long the lease is, in this thread: the loop may be blocked by a stage."""
+        if frame.get("kind") == "job" or (frame.get("kind") == "lease" and frame.get("token") == self._token):
+            self._token = str(frame.get("token"))
+            self._watchdog.set(frame.get("until"))
 
     def _take(self, frame: Frame) -> None:
         match frame.get("kind"):
@@ -91,7 +102,8 @@ class WorkerProcess:
         self._task = asyncio.create_task(self._outcome(chain, token), name=token)
         teller = asyncio.create_task(self._tell(chain))
         outcome = await self._task
-        self._task = None
+        self._task, self._token = None, ""
+        self._watchdog.set(None)
         teller.cancel()
         clean = await _cancel_leftovers(own) and not _threads_left(before)
         self._port.flush()

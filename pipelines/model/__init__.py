@@ -8,9 +8,12 @@ from __future__ import annotations
 from pipelines.model.base import JSON, Params, utcnow
 from pipelines.model.incidents import Incident, IncidentKind, Mute
 from pipelines.model.jobs import CollectionChange, ExecutorKind, Job, Message, Outcome, StageSpec, StateChange
+from pipelines.model.machines import Lease, Machines, Queue
 from pipelines.model.people import Actor, Asked, AuditEntry, Role, Verb
+from pipelines.model.processes import Process, ProcessName, ProcessRole, ProcessState
 from pipelines.model.questions import MakeUp, Question
 from pipelines.model.runs import (
+    DEFAULT_QUEUE,
     LIVE_STATES,
     RETRYABLE_STATES,
     Attempt,
@@ -26,6 +29,7 @@ from pipelines.model.runs import (
 from pipelines.model.schedules import Occurrence, OccurrenceOutcome, Overlap, ScheduleRow, ScheduleState
 
 __all__ = [
+    "DEFAULT_QUEUE",
     "JSON",
     "LIVE_STATES",
     "RETRYABLE_STATES",
@@ -38,7 +42,9 @@ __all__ = [
     "Incident",
     "IncidentKind",
     "Job",
+    "Lease",
     "LogLine",
+    "Machines",
     "MakeUp",
     "Message",
     "Mute",
@@ -49,7 +55,12 @@ __all__ = [
     "Overlap",
     "Params",
     "PipelineStats",
+    "Process",
+    "ProcessName",
+    "ProcessRole",
+    "ProcessState",
     "Question",
+    "Queue",
     "Role",
     "Run",
     "RunError",

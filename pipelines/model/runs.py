@@ -7,6 +7,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pipelines.model.base import Params
+from pipelines.model.processes import ProcessName
+
+DEFAULT_QUEUE = "default"
+"""The queue of runs whose pipeline names none."""
 
 
 class RunState(StrEnum):
@@ -98,7 +102,9 @@ class LogLine:
 class NewRun:
     """A run that somebody asks for. `due_at` is the scheduled instant, None for a manual run.
 
-    `pool` is the pool that it takes a place in. Runs of the same `lane`, a schedule's id, go one at a time.
+    `pool` is the pool that it takes a place in. Runs of the same `lane`, a schedule's id, go one at a time. Workers
+    that serve its `queue` may execute it; the higher its `priority`, the sooner. One that is `at_most_once` is not
+    tried again after its process died.
     """
 
     pipeline: str
@@ -111,11 +117,18 @@ class NewRun:
     max_instances: int = 1
     pool: str | None = None
     lane: str | None = None
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    at_most_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run as the store knows it."""
+    """One run as the store knows it.
+
+    `owner` executes it now, and must renew its lease before `lease_until` (None: nobody does). `version` is that of the
+    pipeline's definition and code which it needs (None: any). `cancel_wish` is why somebody wants it cancelled.
+    """
 
     id: int
     pipeline: str
@@ -138,11 +151,22 @@ class Run:
     definition_hash: str | None = None
     pool: str | None = None
     lane: str | None = None
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    owner: str | None = None
+    lease_until: datetime | None = None
+    version: str | None = None
+    cancel_wish: str | None = None
 
     @property
     def duration(self) -> timedelta | None:
         """From the start of the first attempt to the end of the last; None while it is not over."""
         return self.ended_at - self.started_at if self.started_at and self.ended_at else None
+
+    @property
+    def holder(self) -> ProcessName | None:
+        """The process that executes it now; None where nobody does."""
+        return ProcessName.of(self.owner) if self.owner is not None and self.state is RunState.RUNNING else None
 
 
 @dataclass(frozen=True, slots=True)

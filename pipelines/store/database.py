@@ -1,7 +1,7 @@
 """Opening a database and bringing it to the current schema.
 
-What the tables are is in `schema`, how older databases become that in `migrations`; who writes is in `writer`, how a
-second service is kept off in `holding`.
+What is set for sessions of PostgreSQL is in `postgresql`, what the tables are in `schema`, how older databases become
+that in `migrations`; who writes is in `writer`, how a second service is kept off in `holding`.
 """
 
 from __future__ import annotations
@@ -9,34 +9,46 @@ from __future__ import annotations
 import logging
 import sqlite3
 from pathlib import Path
-from typing import Any
+from random import random
+from time import monotonic, sleep
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from pipelines.errors import StoreError
-from pipelines.store import copies, versions
+from pipelines.store import copies, postgresql, versions
 from pipelines.store.columns import to_json
+from pipelines.wording import installing
 
 BUSY_S = 30
 """How long SQLite itself waits for another process's transaction."""
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
+LOCK_WAIT_S = 2.0
+"""So long a change of the schema waits for a table on a server, and everybody who writes to it behind that."""
+LOCK_PATIENCE_S = 300.0
+"""So long it is tried again."""
+_BETWEEN_S = 1.0
+_LOCK_REFUSED = ("55P03", "40P01")
+"""The SQLSTATEs of a lock that did not come in time, and of a deadlock."""
 _MIGRATION_LOCK = 7_306_001
 _WRITES = "pipecall_writes"
 
 _log = logging.getLogger(__name__)
 
 
-def connect(url: str) -> Engine:
+def connect(url: str, *, role: str = "") -> Engine:
     """Open the database at `url`, creating an SQLite file and its folder where they are missing; no tables yet.
 
+    `role` is what this process is, for those who look at the server's sessions: scheduler, worker, visitor.
+
     Raises:
-        StoreError: the URL cannot be read, its driver is missing, or the database cannot be reached or is not one.
+        StoreError: the URL cannot be read, its driver is missing, the database cannot be reached or is not one, the
+            server is too old, or a pooler gives its sessions to several clients in turns.
     """
     parsed = parse(url)
     if parsed.get_backend_name() == "sqlite":
         make_folder(parsed)
-    engine = engine_of(parsed)
+    engine = engine_of(parsed, role=role)
     try:
         with engine.connect():
             pass
@@ -52,29 +64,49 @@ def writing(engine: Engine) -> Engine:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the database to the schema of this program; a current one is left alone.
+    """Bring the database to the schema of this program; a current one is left alone, as is a newer one that it can use.
 
-    An SQLite file of an older schema is first copied beside itself, as `….schema-0001`.
+    An SQLite file of an older schema is first copied beside itself, as `….schema-0001`. On a server no lock on a table
+    is waited for longer than `LOCK_WAIT_S`, as everybody else would wait behind it; all is tried again then.
 
     Raises:
         SchemaTooNew: it was written by a newer version of the program; nothing was changed.
-        StoreError: the database refused, or its file could not be copied first.
+        StoreError: the database refused, somebody kept a table locked for `LOCK_PATIENCE_S`, or its file could not be
+            copied first.
     """
-    try:
-        with writing(engine).begin() as conn:
-            if conn.dialect.name == "postgresql":
-                conn.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-            present = versions.of(conn)
-            versions.refuse_unknown(present, without_password(engine.url))
-            if present == versions.known()[0]:
-                return
-            if present is not None:
-                _keep_older(conn, present)
-            versions.upgrade(conn)
-    except SQLAlchemyError as error:
-        raise StoreError(
-            f"{without_password(engine.url)}: the tables could not be brought up to date: {reason(error)}"
-        ) from error
+    until = monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            with writing(engine).begin() as conn:
+                bring_to_date(conn)
+        except SQLAlchemyError as error:
+            if not _lock_refused(error) or monotonic() > until:
+                raise StoreError(
+                    f"{without_password(engine.url)}: the tables could not be brought up to date: {reason(error)}"
+                ) from error
+            _log.warning("a table is in use, the new schema waits for it: %s", reason(error))
+        else:
+            return
+        sleep(_BETWEEN_S * (1 + random()))  # noqa: S311 -- so that two that wait do not meet again
+
+
+def bring_to_date(conn: Connection) -> None:
+    """Do what `migrate` does, once, in the transaction that is open on `conn`.
+
+    Raises:
+        SchemaTooNew: it was written by a newer version of the program.
+        StoreError: an SQLite file could not be copied first.
+    """
+    if conn.dialect.name == "postgresql":
+        postgresql.wait_for_migrations(conn, _MIGRATION_LOCK)
+    present = versions.may_use(conn, without_password(conn.engine.url))
+    if present is not None and present >= versions.known()[0]:
+        return
+    if present is not None:
+        _keep_older(conn, present)
+    if conn.dialect.name == "postgresql":
+        conn.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S:g}s'"))
+    versions.upgrade(conn)
 
 
 def file_of(url: str) -> Path | None:
@@ -143,12 +175,12 @@ def make_folder(url: URL) -> None:
 
 
 def without_password(url: URL) -> str:
-    """Return a URL for people."""
-    return url.render_as_string(hide_password=True)
+    """Return a URL for people: as they may have written it, but for the password."""
+    return url._replace(drivername=url.get_backend_name()).render_as_string(hide_password=True)
 
 
-def engine_of(url: URL) -> Engine:
-    """Return the engine for a URL; nothing is opened yet.
+def engine_of(url: URL, *, role: str = "") -> Engine:
+    """Return the engine for a URL, ; nothing is opened yet.
 
     Raises:
         StoreError: the driver for PostgreSQL is missing.
@@ -159,14 +191,11 @@ def engine_of(url: URL) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    wanted: dict[str, Any] = {"connect_timeout": 10, "application_name": "pipecall"}
-    given = {name: value for name, value in wanted.items() if name not in url.query}
     try:
-        return create_engine(url, json_serializer=to_json, connect_args=given, pool_pre_ping=True)
+        return postgresql.engine(url, role=role, json_serializer=to_json)
     except ModuleNotFoundError as error:
         raise StoreError(
-            f"{without_password(url)}: the driver for PostgreSQL is missing ({error.name}); "
-            "pip install pipecall[postgres]"
+            f"{without_password(url)}: the driver for PostgreSQL is missing ({error.name}); {installing('postgres')}"
         ) from error
 
 
@@ -188,6 +217,8 @@ def _begin_sqlite(conn: Connection) -> None:
 def cannot_open(url: URL, error: Exception) -> StoreError:
     """Return what to tell of a database that refuses to be opened."""
     said = reason(error)
+    if isinstance(error, StoreError) and url.get_backend_name() == "postgresql":
+        return StoreError(f"{without_password(url)}: {error}")
     if url.get_backend_name() == "postgresql":
         return StoreError(
             f"{without_password(url)}: cannot be reached: {said}; check SCHEDULER_DB_URL and that the server runs"
@@ -200,6 +231,11 @@ def cannot_open(url: URL, error: Exception) -> StoreError:
             f"{sqlite_file(url)}: cannot be written ({said}); correct the rights of the file and its folder"
         )
     return StoreError(f"{sqlite_file(url)}: cannot be opened: {said}")
+
+
+def _lock_refused(error: SQLAlchemyError) -> bool:
+    """Say whether a migration failed only because others used its tables."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _LOCK_REFUSED
 
 
 def _keep_older(conn: Connection, present: str) -> None:

@@ -1,8 +1,8 @@
-"""Runs that end: with an attempt's outcome, by being cancelled while they wait, or because the service died.
+"""Runs that end: with an attempt's outcome, or by being cancelled while they wait.
 
 An end counts only for the attempt that is running now (the fence): a claimer that was given up, frozen or replaced
 cannot write over what came after it. All that an end brings along, counts, stages, durable state, messages, trouble
-of its pipeline, is in its transaction.
+of its pipeline, is in its transaction. What becomes of runs whose process died is in `leases`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Select, bindparam, func, insert, null, select, update
 
 from pipelines.model import RETRYABLE_STATES, Outcome, RunState
-from pipelines.store import bulk, counts, incidents, outbox, state
+from pipelines.store import bulk, counts, incidents, outbox, sharing, signals, state
 from pipelines.store.columns import any_of
-from pipelines.store.rows import AnyRow, of_error
+from pipelines.store.rows import AnyRow, of_error, to_run
 from pipelines.store.schema import attempts, in_states, runs, stages
-
-DIED = "the service died under it"
-"""The reason of an attempt that was running when its process or machine ended."""
+from pipelines.store.signals import Signal, SignalKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +49,10 @@ class CancelWaiting:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Recover:
-    """A start of the service at `at`; runs of the pipelines in `fail` are not tried again (`on_crash: fail`)."""
-
-    at: datetime
-    fail: frozenset[str] = frozenset()
-
-
 def _mine(*states: RunState) -> Select[Any]:
     """Select, and on PostgreSQL lock, those of the runs `ids` that are in `states`."""
     return (
-        select(runs.c.id, runs.c.attempt, runs.c.pipeline)
+        select(runs.c.id, runs.c.attempt, runs.c.pipeline, runs.c.cancel_wish)
         .where(any_of(runs.c.id, "ids"), in_states(*states))
         .order_by(runs.c.id)
         .with_for_update()
@@ -71,12 +61,6 @@ def _mine(*states: RunState) -> Select[Any]:
 
 _RUNNING = _mine(RunState.RUNNING)
 _WAITING = _mine(RunState.QUEUED, RunState.WAITING_RETRY)
-_ALL_RUNNING = (
-    select(runs.c.id, runs.c.attempt, runs.c.max_attempts, runs.c.pipeline)
-    .where(in_states(RunState.RUNNING))
-    .order_by(runs.c.id)
-    .with_for_update()
-)
 _ERROR: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in of_error(None)}
 _END_RUN = (
     update(runs)
@@ -112,23 +96,40 @@ _SET_RUN = (
     )
 )
 _INSERT_STAGES = insert(stages)
+_WISH = (
+    update(runs)
+    .where(runs.c.id == bindparam("of"), in_states(RunState.RUNNING))
+    .values(cancel_wish=func.coalesce(runs.c.cancel_wish, bindparam("why", type_=runs.c.cancel_wish.type)))
+)
+_AGAIN = select(runs).where(any_of(runs.c.id, "ids"))
 
 
 def finish(conn: Connection, ends: Sequence[Finish]) -> list[bool]:
     """End attempts; False for one that was not, or no longer, the running attempt of its run: nothing is changed then.
 
-    Durable state and messages are taken over from runs that succeeded only.
+    Durable state and messages are taken over from runs that succeeded only. A run that is to be cancelled makes no
+    further attempt.
     """
     running = {row.id: row for row in conn.execute(_RUNNING, {"ids": [end.run_id for end in ends]})}
     mine = [_claimed(running, end) for end in ends]
-    ours = [(end, row.pipeline) for end, row in zip(ends, mine, strict=True) if row is not None]
+    ours = [(end, row) for end, row in zip(ends, mine, strict=True) if row is not None]
     if ours:
         _end(conn, [end for end, _ in ours])
-        over = [_ended(end, pipeline) for end, pipeline in ours if end.next_state.final]
+        over = [_ended(end, row.pipeline) for end, row in ours if end.next_state.final]
         counts.count(conn, over)
         incidents.follow(conn, over)
-        _take_over(conn, [(end, pipeline) for end, pipeline in ours if end.next_state is RunState.SUCCEEDED])
+        _take_over(conn, [(end, row.pipeline) for end, row in ours if end.next_state is RunState.SUCCEEDED])
+        on = [(end, row) for end, row in ours if not end.next_state.final]
+        again(conn, [row.id for _, row in on if row.cancel_wish is None])
+        _cancel_wished(conn, [(end, row) for end, row in on if row.cancel_wish is not None])
+        sharing.tell(conn, [end.run_id for end, _ in ours])
     return [row is not None for row in mine]
+
+
+def _cancel_wished(conn: Connection, which: Sequence[tuple[Finish, AnyRow]]) -> None:
+    """Cancel runs that somebody wished cancelled too late for the attempt that has just ended; all are told of it."""
+    put(conn, [Fate(row.id, row.pipeline, RunState.CANCELLED, row.cancel_wish, end.at) for end, row in which])
+    signals.put(conn, [Signal(SignalKind.RUN, str(row.id)) for _, row in which])  # who ended the attempt, too
 
 
 def cancel_waiting(conn: Connection, wishes: Sequence[CancelWaiting]) -> list[bool]:
@@ -136,13 +137,16 @@ def cancel_waiting(conn: Connection, wishes: Sequence[CancelWaiting]) -> list[bo
     waiting = {row.id: row for row in conn.execute(_WAITING, {"ids": [wish.run_id for wish in wishes]})}
     mine = [waiting.pop(wish.run_id, None) for wish in wishes]
     cancelled = [(wish, row) for wish, row in zip(wishes, mine, strict=True) if row is not None]
-    _set(conn, [(row, RunState.CANCELLED, wish.reason, wish.at) for wish, row in cancelled])
+    put(conn, [Fate(row.id, row.pipeline, RunState.CANCELLED, wish.reason, wish.at) for wish, row in cancelled])
     return [row is not None for row in mine]
 
 
-def recover(conn: Connection, starts: Sequence[Recover]) -> list[tuple[int, int]]:
-    """At the start of the service: end what was running when it died. Returns how many are (queued again, crashed)."""
-    return [_recover(conn, start) for start in starts]
+def wish_cancel(conn: Connection, wishes: Sequence[CancelWaiting]) -> list[bool]:
+    """Wish that runs which go on elsewhere are cancelled; False for one that does not go on. The first reason stays.
+
+    Whoever executes such a run learns of it by a signal, and, should that be lost, when it renews its lease.
+    """
+    return [conn.execute(_WISH, {"of": wish.run_id, "why": wish.reason}).rowcount > 0 for wish in wishes]
 
 
 def _claimed(running: dict[int, AnyRow], end: Finish) -> AnyRow | None:
@@ -215,24 +219,49 @@ def _take_over(conn: Connection, ends: Sequence[tuple[Finish, str]]) -> None:
     outbox.put(conn, [(end.run_id, message, end.at) for end, _ in ends for message in end.outcome.messages])
 
 
-def _recover(conn: Connection, start: Recover) -> tuple[int, int]:
-    running = conn.execute(_ALL_RUNNING).all()
-    crashed = {row.id for row in running if row.attempt >= row.max_attempts or row.pipeline in start.fail}
-    died = {**of_error(None), "ended_as": RunState.CRASHED.value, "why": DIED, "at": start.at}
-    bulk.execute(conn, _END_ATTEMPT, [{**died, "of": row.id, "mine": row.attempt} for row in running])
-    _set(conn, [(row, RunState.CRASHED, DIED, start.at) for row in running if row.id in crashed])
-    _set(conn, [(row, RunState.QUEUED, None, None) for row in running if row.id not in crashed])
-    return len(running) - len(crashed), len(crashed)
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of a run that ends, or goes on, without an outcome of its own; `over_at` None: it goes on."""
+
+    run_id: int
+    pipeline: str
+    state: RunState
+    reason: str | None = None
+    over_at: datetime | None = None
+
+    @property
+    def complaint(self) -> str | None:
+        """What there is to complain of."""
+        return self.reason if self.state in RETRYABLE_STATES else None
 
 
-def _set(conn: Connection, changes: Sequence[tuple[AnyRow, RunState, str | None, datetime | None]]) -> None:
-    """Put runs into a state without an outcome of their own; `None` for the end of one that goes on."""
-    rows = [{"of": row.id, "next_state": to.value, "why": why, "over_at": over_at} for row, to, why, over_at in changes]
+def put(conn: Connection, fates: Sequence[Fate]) -> None:
+    """Put runs into a state without an outcome of their own; nobody holds them then."""
+    rows = [
+        {"of": each.run_id, "next_state": each.state.value, "why": each.reason, "over_at": each.over_at}
+        for each in fates
+    ]
     bulk.execute(conn, _SET_RUN, rows)
     ended = [
-        counts.Ended(row.pipeline, to, at, why if to in RETRYABLE_STATES else None, row.id)
-        for row, to, why, at in changes
-        if at is not None
+        counts.Ended(each.pipeline, each.state, each.over_at, each.complaint, each.run_id)
+        for each in fates
+        if each.over_at is not None
     ]
     counts.count(conn, ended)
     incidents.follow(conn, ended)
+    again(conn, [each.run_id for each in fates if each.over_at is None])
+    sharing.tell(conn, [each.run_id for each in fates])
+
+
+def end_attempts(
+    conn: Connection, which: Sequence[tuple[int, int]], *, state: RunState, reason: str, at: datetime
+) -> None:
+    """End attempts, (run, number), without an outcome of their own."""
+    same = {**of_error(None), "ended_as": state.value, "why": reason, "at": at}
+    bulk.execute(conn, _END_ATTEMPT, [{**same, "of": run_id, "mine": number} for run_id, number in which])
+
+
+def again(conn: Connection, ids: Sequence[int]) -> None:
+    """Hand runs that are to go on to who executes them."""
+    if ids and sharing.of(conn) is not None:
+        sharing.hand_over(conn, [to_run(row) for row in conn.execute(_AGAIN, {"ids": list(ids)})])

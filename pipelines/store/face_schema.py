@@ -42,11 +42,14 @@ signals = Table(
     Column("kind", Text, nullable=False),
     Column("subject", PlainText),
     Column("detail", PlainText),
+    Column("tx", BigInteger),
     sqlite_autoincrement=True,
 )
-"""What one process changed that others must take up: see `store.signals`."""
+"""What one process changed that others must take up: see `store.signals`. PostgreSQL fills in `tx` by itself, with the
+number of the transaction that wrote the row; on SQLite it is null."""
 
 Index("signals_by_time", signals.c.at)
+Index("signals_by_transaction", signals.c.tx)
 
 progress = Table(
     "progress",
@@ -59,6 +62,27 @@ progress = Table(
     Column("stages", JSON, nullable=False),
 )
 """How far the runs are that go on for more than a moment; a row is gone once its run has ended."""
+
+processes = Table(
+    "processes",
+    metadata,
+    Column("id", ExactText, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("host", PlainText, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("machine", Text, nullable=False),
+    Column("program", Text, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("beat_at", UtcDateTime, nullable=False),
+    Column("leads", Boolean, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("running", Integer, nullable=False),
+    Column("queues", JSON),
+    Column("web", PlainText),
+    Column("versions", JSON),
+)
+"""The schedulers and workers on this store, each as it last said of itself, `beat_at` by the database's clock."""
 
 tokens = Table(
     "tokens",

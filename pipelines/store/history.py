@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, case, func, literal_column, select
 
 from pipelines.model import (
+    LIVE_STATES,
     Attempt,
     Occurrence,
     OccurrenceOutcome,
@@ -28,6 +29,7 @@ from pipelines.store.rows import AnyRow, to_attempt, to_occurrence, to_run, to_s
 from pipelines.store.schema import in_states
 
 _RUN = select(schema.runs).where(schema.runs.c.id == bindparam("of"))
+_OF_IDS = select(schema.runs).where(any_of(schema.runs.c.id, "ids")).order_by(schema.runs.c.id)
 _ATTEMPTS = (
     select(schema.attempts).where(schema.attempts.c.run_id == bindparam("of")).order_by(schema.attempts.c.number)
 )
@@ -87,6 +89,17 @@ def run(conn: Connection, run_id: int) -> Run | None:
     """Return a run, or None."""
     row = conn.execute(_RUN, {"of": run_id}).one_or_none()
     return to_run(row) if row is not None else None
+
+
+def live(conn: Connection, limit: int) -> list[Run]:
+    """Return the newest `limit` runs of each state that is not over, oldest first."""
+    found = {run.id: run for state in LIVE_STATES for run in runs(conn, state=state, limit=limit)}
+    return [found[run_id] for run_id in sorted(found)]
+
+
+def of_ids(conn: Connection, ids: Iterable[int]) -> list[Run]:
+    """Return those of the runs that are there, oldest first."""
+    return [to_run(row) for row in conn.execute(_OF_IDS, {"ids": list(ids)})]
 
 
 def runs(

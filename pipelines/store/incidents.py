@@ -31,7 +31,8 @@ _LATE_AT_ONCE = 1000
 
 OPEN_ONES: Any = literal_column(f"incidents.{OPEN}")
 """The condition that an incident is open, spelled so that its index serves it."""
-_OPEN_OF = select(incidents).where(OPEN_ONES, any_of(incidents.c.pipeline, "names")).with_for_update()
+_BY_NAME = select(incidents).order_by(incidents.c.pipeline)  # in one order everywhere: two could wait for each other's
+_OPEN_OF = _BY_NAME.where(OPEN_ONES, any_of(incidents.c.pipeline, "names")).with_for_update()
 _INSERT_CLOSED = insert(incidents)
 _MOVE = (
     update(incidents)

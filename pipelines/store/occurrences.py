@@ -15,9 +15,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from pipelines.model import NewRun, OccurrenceOutcome, Overlap, Run, RunState, utcnow
+from pipelines.model import NewRun, OccurrenceOutcome, Overlap, Run, RunState, ScheduleState, utcnow
 from pipelines.store import bulk, counts, incidents, overlaps, questions, runs
 from pipelines.store.columns import any_of
+from pipelines.store.rows import AnyRow
 from pipelines.store.schema import occurrences, schedules
 
 _OUTCOMES = {
@@ -38,6 +39,12 @@ _SKIP = (
     update(occurrences)
     .where(occurrences.c.schedule_id == bindparam("of"), occurrences.c.due_at == bindparam("instant"))
     .values(outcome=OccurrenceOutcome.SKIPPED.value, reason=bindparam("why"))
+)
+_OPEN = (
+    select(schedules.c.id, schedules.c.state, schedules.c.last_due_at)
+    .where(any_of(schedules.c.id, "ids"))
+    .order_by(schedules.c.id)
+    .with_for_update()
 )
 _ADVANCE = (
     update(schedules)
@@ -75,18 +82,18 @@ class _Won:
 
 
 def record_due(conn: Connection, dues: Sequence[Due]) -> list[Run | None]:
-    """Record due instants; None for one that was recorded before, by whomever.
+    """Record due instants; None for one that was recorded before, by whomever, or that its schedule has given up.
 
-    Runs that others of their schedule stand in the way of are recorded as skipped (`overlaps`).
+    It has while it is paused or retired, and what lies before its last instant: whoever slept through a pause, or has
+    not heard of it yet, does not make up for it. Runs that others of their schedule stand in the way of are recorded
+    as skipped (`overlaps`).
 
     Raises:
         ValueError: a run names no schedule or no instant, or its state is none of queued, skipped, missed.
     """
-    instants = [_instant(due) for due in dues]
-    # First, because on PostgreSQL it makes two that handle the same schedule wait for each other.
-    advance(conn, instants)
+    wanted = _wanted(conn, dues)
     now = utcnow()
-    numbered = dict(zip(runs.reserve_ids(conn, len(dues)), dues, strict=True))
+    numbered = dict(zip(runs.reserve_ids(conn, len(wanted)), wanted, strict=True))
     winners = _insert(conn, numbered)
     won = [_Won(due, _run(due, run_id, now)) for run_id, due in numbered.items() if run_id in winners]
     won = _skip_overlapping(conn, won)
@@ -94,8 +101,27 @@ def record_due(conn: Connection, dues: Sequence[Due]) -> list[Run | None]:
     missed = [each for each in won if each.run.state is RunState.MISSED]
     incidents.follow(conn, [_missed(each.run, now) for each in missed if each.due.ask is None])
     questions.ask(conn, _asks(missed, now))
-    made = {each.run.id: each.run for each in won}
-    return [made.get(run_id) for run_id in numbered]
+    made = {id(each.due): each.run for each in won}
+    return [made.get(id(due)) for due in dues]
+
+
+def _wanted(conn: Connection, dues: Sequence[Due]) -> list[Due]:
+    """Return those of which something may be recorded, and move their schedules forward.
+
+    First, because on PostgreSQL it makes two that handle the same schedule wait for each other.
+    """
+    instants = [_instant(due) for due in dues]
+    stored = {row.id: row for row in conn.execute(_OPEN, {"ids": sorted({each for each, _ in instants})})}
+    found = [(due, each) for due, each in zip(dues, instants, strict=True) if _open(stored.get(each[0]), each[1])]
+    advance(conn, [each for _, each in found])
+    return [due for due, _ in found]
+
+
+def _open(row: AnyRow | None, due_at: datetime) -> bool:
+    """Tell whether an instant is one that its schedule still waits for; one of which there is no row waits for any."""
+    if row is None:
+        return True
+    return bool(row.state == ScheduleState.ACTIVE) and (row.last_due_at is None or due_at > row.last_due_at)
 
 
 def record_slices(conn: Connection, slices: Sequence[Sequence[Due]]) -> list[list[Run | None]]:

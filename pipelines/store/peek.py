@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from pipelines.errors import StoreError
-from pipelines.store import database
+from pipelines.store import database, versions
 
 
 @contextmanager
@@ -27,11 +27,11 @@ def peek(url: str) -> Iterator[Engine | None]:
         return
     try:
         try:
-            with engine.connect():
-                pass
+            with engine.connect() as conn:
+                empty = conn.dialect.name == "postgresql" and versions.of(conn) is None
         except SQLAlchemyError as error:
             raise StoreError(f"the store cannot be opened for reading: {database.reason(error)}") from error
-        yield engine
+        yield None if empty else engine
     finally:
         engine.dispose()
 

@@ -7,18 +7,21 @@ for its next attempt keeps these two. A pool has places for runs of several pipe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import merge
+from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, func, not_, select
+from sqlalchemy import Connection, Select, bindparam, func, not_, select, tuple_
 
 from pipelines.model import RunState
 from pipelines.store.columns import any_of
 from pipelines.store.schema import in_states, runs
 
 _WANTED = (runs.c.pipeline, runs.c.state, runs.c.lane, runs.c.pool)
+FIRST_RANK = -1_000_000
+"""A rank that comes before that of any run."""
 _HELD = (
     select(*_WANTED, func.count().label("held"), func.max(runs.c.max_instances).label("limit"))
     .where(in_states(RunState.RUNNING, RunState.WAITING_RETRY))
@@ -26,38 +29,49 @@ _HELD = (
 )
 
 
-def _candidates(state: RunState, *, only: bool) -> Select[Any]:
-    """Select a page of waiting runs, oldest first, without those whose places are known to be taken."""
+_ANY, _ONLY, _WITHOUT = "any", "only", "without ticket"
+"""Which runs are candidates: all, some that are named, or those of one queue and rank that have no ticket."""
+
+
+def _candidates(state: RunState, which: str) -> Select[Any]:
+    """Select a page of waiting runs in their order, without those whose places are known to be taken."""
     found = (
-        select(runs.c.id, *_WANTED, runs.c.max_instances)
+        select(runs.c.id, runs.c.rank, *_WANTED, runs.c.max_instances, runs.c.queue, runs.c.version)
         .where(
             in_states(state),
-            runs.c.id > bindparam("after"),
+            tuple_(runs.c.rank, runs.c.id) > tuple_(bindparam("after_rank"), bindparam("after")),
             not_(any_of(runs.c.pipeline, "full_pipelines")),
             not_(any_of(func.coalesce(runs.c.lane, ""), "full_lanes")),
             not_(any_of(func.coalesce(runs.c.pool, ""), "full_pools")),
         )
-        .order_by(runs.c.id)
+        .order_by(runs.c.rank, runs.c.id)
         .limit(bindparam("page"))
     )
     if state is RunState.WAITING_RETRY:
         found = found.where(runs.c.not_before <= bindparam("now"))
-    return found.where(any_of(runs.c.id, "only")) if only else found
+    if which == _WITHOUT:
+        # Said to be equal, the rank would drop out of the order: PostgreSQL might then go through all runs by id.
+        rank = (runs.c.rank >= bindparam("in_rank"), runs.c.rank <= bindparam("in_rank"))
+        return found.where(runs.c.ticket.is_(None), runs.c.queue == bindparam("in_queue"), *rank)
+    return found.where(any_of(runs.c.id, "only")) if which == _ONLY else found
 
 
-_FRESH = {only: _candidates(RunState.QUEUED, only=only) for only in (False, True)}
-_AGAIN = {only: _candidates(RunState.WAITING_RETRY, only=only) for only in (False, True)}
+_FRESH = {which: _candidates(RunState.QUEUED, which) for which in (_ANY, _ONLY, _WITHOUT)}
+_AGAIN = {which: _candidates(RunState.WAITING_RETRY, which) for which in (_ANY, _ONLY, _WITHOUT)}
 
 
-class _Candidate(NamedTuple):
+class Candidate(NamedTuple):
     """A run that may start if there is room."""
 
     id: int
+    rank: int
     pipeline: str
     state: str
     lane: str | None
     pool: str | None
     max_instances: int
+    queue: str
+    version: str | None
 
     @property
     def waited(self) -> bool:
@@ -81,12 +95,20 @@ class _Full:
 class Room:
     """The places that are held now, and those that are taken on the way; `pools` are the limits of pools by name.
 
-    A pool that has no limit, as it is in the pipelines file no more, always has room.
+    A pool that has no limit, as it is in the pipelines file no more, always has room. `in_all` is how many runs may be
+    at work, whatever they are and wherever (None: no limit).
     """
 
-    def __init__(self, conn: Connection, pools: Mapping[str, int]) -> None:
-        """Count what is held."""
-        self._conn, self._limits = conn, pools
+    def __init__(
+        self,
+        conn: Connection,
+        pools: Mapping[str, int],
+        in_all: int | None = None,
+        *,
+        besides: Iterable[Sequence[Any]] = (),
+    ) -> None:
+        """Count what is held, and what is spoken for `besides`: rows as those of `_HELD`, of runs at work."""
+        self._conn, self._limits, self._in_all = conn, pools, in_all
         self._taken: set[int] = set()
         self._running: Counter[str] = Counter()
         self._waiting: Counter[str] = Counter()
@@ -94,7 +116,7 @@ class Room:
         at_work: set[str] = set()
         lanes: set[str] = set()
         limits: Counter[str] = Counter()
-        for pipeline, state, lane, pool, held, limit in conn.execute(_HELD):
+        for pipeline, state, lane, pool, held, limit in chain(conn.execute(_HELD), besides):
             runs_now = state == RunState.RUNNING
             (self._running if runs_now else self._waiting)[pipeline] += held
             limits[pipeline] = max(limit, limits[pipeline])
@@ -106,25 +128,34 @@ class Room:
         full = {name for name, limit in limits.items() if self._running[name] + self._waiting[name] >= limit}
         self._fresh, self._again = _Full(full, lanes, pooled), _Full(working, at_work, pooled)
 
-    def oldest_first(self, asked: Mapping[str, Any]) -> Iterator[int]:
-        """Take, one by one, runs that may start; each that is yielded has its places.
+    def first_to_start(
+        self, asked: Mapping[str, Any], accepts: Callable[[Candidate], bool] | None = None
+    ) -> Iterator[int]:
+        """Take, one by one, runs that may start: by priority, then the oldest; each that is yielded has its places.
 
-        `asked` has the time `now`, the size of a `page`, and the ids `only`, if there are only some to choose from.
+        `asked` has the time `now`, the size of a `page`, and the ids `only`, if there are only some to choose from; or
+        `in_queue` and `in_rank`, for those of one queue and rank that have no ticket. Those that are not accepted are
+        left alone.
         """
-        only = "only" in asked
-        fresh = self._pages(_FRESH[only], asked, self._fresh)
-        again = self._pages(_AGAIN[only], asked, self._again) if self._waiting else iter(())
-        return (row.id for row in merge(fresh, again, key=lambda row: row.id) if self._take(row))
+        which = _ONLY if "only" in asked else _WITHOUT if "in_queue" in asked else _ANY
+        fresh = self._pages(_FRESH[which], asked, self._fresh)
+        again = self._pages(_AGAIN[which], asked, self._again) if self._waiting else iter(())
+        for row in merge(fresh, again, key=lambda row: (row.rank, row.id)):
+            if self._in_all is not None and self._running.total() >= self._in_all:
+                return
+            if (accepts is None or accepts(row)) and self._take(row):
+                yield row.id
 
-    def _pages(self, found: Select[Any], asked: Mapping[str, Any], full: _Full) -> Iterator[_Candidate]:
-        after, more = 0, True
+    def _pages(self, found: Select[Any], asked: Mapping[str, Any], full: _Full) -> Iterator[Candidate]:
+        after, after_rank, more = 0, FIRST_RANK, True
         while more:
-            page = [_Candidate(*row) for row in self._conn.execute(found, {**asked, **full.asked(), "after": after})]
+            begin = {"after": after, "after_rank": after_rank}
+            page = [Candidate(*row) for row in self._conn.execute(found, {**asked, **full.asked(), **begin})]
             yield from page
             more = len(page) == asked["page"]
-            after = page[-1].id if page else after
+            after, after_rank = (page[-1].id, page[-1].rank) if page else (after, after_rank)
 
-    def _take(self, row: _Candidate) -> bool:
+    def _take(self, row: Candidate) -> bool:
         """Take a run's places if all are there; remember what is full if not."""
         full = self._again if row.waited else self._fresh
         name, pool = row.pipeline, row.pool or ""

@@ -7,16 +7,18 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from pipelines.model import StageCount
+from pipelines.model import RunState, StageCount
 from pipelines.store.columns import any_of
 from pipelines.store.face_schema import progress
+from pipelines.store.schema import in_states, runs
 
 _OF = select(progress).where(any_of(progress.c.run_id, "ids"))
-_FORGET = delete(progress).where(any_of(progress.c.run_id, "ids"))
-_ALL = delete(progress)
+_FORGET = delete(progress).where(progress.c.run_id == bindparam("of"), progress.c.attempt <= bindparam("number"))
+_RUNNING = select(runs.c.id).where(in_states(RunState.RUNNING))
+_LEFT = delete(progress).where(progress.c.run_id.not_in(_RUNNING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +37,31 @@ class Progress:
 
 
 def put(conn: Connection, given: Sequence[Progress]) -> list[None]:
-    """Store how far runs are; of those of one run the last stays."""
+    """Store how far runs are; of those of one run the last stays, and none of an attempt before."""
     make = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[conn.dialect.name]
     statement: Any = make(progress)
     new = statement.excluded
     names = ("attempt", "at", "done", "note", "stages")
-    statement = statement.on_conflict_do_update(index_elements=["run_id"], set_={name: new[name] for name in names})
+    statement = statement.on_conflict_do_update(
+        index_elements=["run_id"],
+        set_={name: new[name] for name in names},
+        where=new.attempt >= progress.c.attempt,
+    )
     if given:
         conn.execute(statement, [_columns(each) for each in given])
     return [None] * len(given)
 
 
-def forget(conn: Connection, given: Sequence[Sequence[int]]) -> list[None]:
-    """Remove what is known of runs that are over."""
-    conn.execute(_FORGET, {"ids": [run_id for ids in given for run_id in ids]})
+def forget(conn: Connection, given: Sequence[tuple[int, int]]) -> list[None]:
+    """Remove what is known of attempts, (run, number), that are over; a later one elsewhere is not touched."""
+    if given:
+        conn.execute(_FORGET, [{"of": run_id, "number": number} for run_id, number in given])
     return [None] * len(given)
 
 
-def forget_all(conn: Connection, given: Sequence[None]) -> list[None]:
-    """Remove what an earlier service left."""
-    conn.execute(_ALL)
+def prune(conn: Connection, given: Sequence[None]) -> list[None]:
+    """Remove what is left of runs that do not run: whoever executed them died."""
+    conn.execute(_LEFT)
     return [None] * len(given)
 
 

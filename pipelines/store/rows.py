@@ -55,6 +55,12 @@ def to_run(row: AnyRow) -> Run:
         definition_hash=of["definition_hash"],
         pool=of["pool"],
         lane=of["lane"],
+        queue=of["queue"],
+        priority=-of["rank"],
+        owner=of["owner"],
+        lease_until=of["lease_until"],
+        version=of["version"],
+        cancel_wish=of["cancel_wish"],
     )
 
 
@@ -88,6 +94,9 @@ def of_new_run(new: NewRun) -> dict[str, Any]:
         "max_instances": new.max_instances,
         "pool": new.pool,
         "lane": new.lane,
+        "queue": new.queue,
+        "rank": -new.priority,
+        "at_most_once": new.at_most_once,
     }
 
 

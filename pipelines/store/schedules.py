@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines.model import ScheduleRow, ScheduleState, utcnow
-from pipelines.store import bulk, occurrences, signals
+from pipelines.store import bulk, occurrences, sharing, signals
 from pipelines.store.columns import any_of
 from pipelines.store.rows import of_schedule, to_schedule
 from pipelines.store.schema import schedules
@@ -24,6 +24,8 @@ PYTHON = "python"
 
 _ID = schedules.c.id == bindparam("of")
 _ALL = select(schedules).order_by(schedules.c.id)
+_IN_PAGES = _ALL.execution_options(yield_per=2_000)
+"""In pages: over 100,000 at once a server would take this transaction for one that was forgotten, and end it."""
 _NOT_RETIRED = _ALL.where(schedules.c.state != ScheduleState.RETIRED.value)
 _ONE = select(schedules).where(_ID)
 _THESE = _ALL.where(any_of(schedules.c.id, "ids"))
@@ -60,15 +62,20 @@ _MAKE_ROOM = delete(schedules).where(
     any_of(schedules.c.id, "ids"), schedules.c.source != FILE, schedules.c.state == ScheduleState.RETIRED.value
 )
 _REMOVE = delete(schedules).where(_ID)
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(7306006, hashtext(current_schema()))")
 
 
 @dataclass(frozen=True, slots=True)
 class SyncFile:
-    """The schedules of the pipelines file, as they stand at `at`: all of them, or `only` those of some ids."""
+    """The schedules of the pipelines file, as they stand at `at`: all of them, or `only` those of some ids.
+
+    `absent` says that this program has no file: where it shares the store, those of the file of others stay.
+    """
 
     rows: Sequence[ScheduleRow]
     at: datetime
     only: frozenset[str] | None = None
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,8 @@ def sync(conn: Connection, files: Sequence[SyncFile]) -> list[list[ScheduleRow]]
     for. One that is as it was is left alone, a paused one stays paused, and one that is gone is retired, not deleted.
     An id of the file that someone else had used before is the file's from then on.
     """
+    if conn.dialect.name == "postgresql":
+        conn.execute(_ONE_AT_A_TIME)  # schedulers that start together have the same new schedules
     return [_sync(conn, file) for file in files]
 
 
@@ -196,7 +205,7 @@ def _columns(row: ScheduleRow) -> dict[str, Any]:
 
 
 def _sync(conn: Connection, file: SyncFile) -> list[ScheduleRow]:
-    present = conn.execute(_ALL) if file.only is None else conn.execute(_THESE, {"ids": list(file.only)})
+    present = conn.execute(_IN_PAGES) if file.only is None else conn.execute(_THESE, {"ids": list(file.only)})
     stored = {row.id: to_schedule(row) for row in present}
     wanted = {row.id: row for row in file.rows}
     fresh = {key: _fresh(row, file.at) for key, row in wanted.items() if key not in stored}
@@ -208,7 +217,11 @@ def _sync(conn: Connection, file: SyncFile) -> list[ScheduleRow]:
     gone = _gone(stored, wanted)
     bulk.execute(conn, _INSERT, [_columns(row) for row in fresh.values()])
     bulk.execute(conn, _REDEFINE, [_redefined(changed[key]) for key in sorted(changed)])
-    bulk.execute(conn, _RETIRE, [{"of": key} for key in sorted(gone)])
+    shared = sharing.of(conn) is not None
+    if not (file.absent and shared):
+        bulk.execute(conn, _RETIRE, [{"of": key} for key in sorted(gone)])
+    if shared:
+        _tell(conn, [*fresh, *changed, *gone])
     now = {key: row for key, row in {**stored, **fresh, **changed}.items() if key not in gone}
     return [now[key] for key in sorted(now) if now[key].state is not ScheduleState.RETIRED]
 

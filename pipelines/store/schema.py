@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     ColumnClause,
     Float,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
     literal_column,
     text,
 )
@@ -40,9 +42,8 @@ NOT_RUN = "outcome <> 'run'"
 
 UNDELIVERED = "state IN ('queued', 'sending')"
 """The condition of the index of messages that wait for delivery; as above."""
-
 DEAD = "state = 'dead'"
-"""The condition of the index of messages that could not be delivered; as above."""
+"""The condition of the index of dead messages; as above."""
 
 metadata = MetaData()
 
@@ -79,11 +80,20 @@ runs = Table(
     Column("lease_until", UtcDateTime),
     Column("lane", ExactText),
     Column("pool", ExactText),
+    Column("queue", ExactText, nullable=False, server_default=text("'default'")),
+    Column("rank", Integer, nullable=False, server_default=text("0")),
+    Column("at_most_once", Boolean, nullable=False, server_default=false()),
+    Column("version", Text),
+    Column("cancel_wish", PlainText),
+    Column("ticket", BigInteger),
+    Column("ticketed_at", UtcDateTime),
     sqlite_autoincrement=True,
 )
-"""One execution of a pipeline. `attempt` is the newest attempt's number, 0 before the first; only its holder may end
-it. Of the runs in one `lane` one goes on at a time. Schedules and occurrences are named without a foreign key: history
-outlives them."""
+"""One execution of a pipeline. `attempt` is the newest attempt's number, 0 before the first; only its holder, the
+`owner`, may end it, and its lease ends at `lease_until` by the database's clock. Of the runs in one `lane` one goes on
+at a time. Runs start by `rank`, the negative of their priority, then by id. `version` is that of the pipeline and its
+code which the run needs (None: any), `ticket` its job in the engine that workers take work from, handed over at
+`ticketed_at`. Schedules and occurrences are named without a foreign key: history outlives them."""
 
 
 def in_states(*states: RunState) -> ColumnClause[Any]:
@@ -104,11 +114,15 @@ _scheduled: ColumnClause[Any] = literal_column("schedule_id IS NOT NULL")
 Index(
     "runs_live",
     runs.c.state,
+    runs.c.rank,
     runs.c.id,
     runs.c.pipeline,
     runs.c.max_instances,
     runs.c.lane,
     runs.c.pool,
+    runs.c.queue,
+    runs.c.version,
+    runs.c.ticket,
     sqlite_where=_live,
     postgresql_where=_live,
 )
@@ -272,7 +286,6 @@ outbox = Table(
     sqlite_autoincrement=True,
 )
 """Messages to deliver. `dedupe_key` keeps a retried run from saying something twice."""
-
 _undelivered: ColumnClause[Any] = literal_column(UNDELIVERED)
 _dead: ColumnClause[Any] = literal_column(DEAD)
 Index("outbox_dead", outbox.c.state, outbox.c.id, sqlite_where=_dead, postgresql_where=_dead)

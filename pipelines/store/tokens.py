@@ -99,7 +99,8 @@ def _add(conn: Connection, new: NewToken) -> bool:
         "expires_at": new.expires_at,
     }
     statement = _INSERT[conn.dialect.name](tokens).values(**values).on_conflict_do_nothing(index_elements=["name"])
-    return conn.execute(statement).rowcount > 0
+    # The id is asked for, not the count of rows, which PostgreSQL's driver does not tell where a key is generated.
+    return conn.execute(statement.returning(tokens.c.id)).scalar() is not None
 
 
 def _token(row: AnyRow) -> Token:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any, Literal
@@ -16,7 +17,7 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 
 from pipelines.transform import Sink, current_run
-from pipelines.transforms.web import MIB, HttpError, HttpRefused, Page, Request, WebStage, digest, encoded
+from pipelines.transforms.web import MIB, HttpError, HttpRefused, Page, Request, WebStage, encoded
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 SHOWN_TEXT = 200
@@ -140,8 +141,11 @@ class Webhook(WebStage, Sink):
       batch: 50
     ```
 
-    Every request carries an `Idempotency-Key` that is the same in each attempt of a run, made of the run, the URL and
-    the number of the request's first item, so that a receiver that knows the header takes each request once.
+    Every request carries an `Idempotency-Key` that is the same in each attempt of a run, made of the run, the stage and
+    what is sent, so that a receiver that knows the header takes each request once, in whichever order items come in the
+    next attempt. Two equal items of one run have two keys. An item that differs between attempts, by a time of its
+    making for example, is another request: it may be taken twice, and none is ever taken for another. In batches this
+    holds for the batch as a whole. A header of that name in `headers` goes before it.
 
     Args:
         url: An http or https address, fixed. A redirect is an error: it would lose the body.
@@ -170,7 +174,7 @@ class Webhook(WebStage, Sink):
         kind = {"Content-Type": "application/json", **(headers or {})}
         self._request = Request(url, method, kind, timeout_s=timeout_s, redirects=False)
         self._batch = batch
-        self._sent = 0
+        self._sent: Counter[str] = Counter()
 
     async def handle(self, item: Any) -> None:
         """Send one item."""
@@ -192,10 +196,15 @@ class Webhook(WebStage, Sink):
             yield sent
 
     async def _post(self, batch: list[Any]) -> None:
-        key = current_run().idempotency_key(f"webhook-{digest(self._request.url)}:{self._sent + 1}")
         body = encoded(batch if self._batch > 1 else batch[0])
-        await self.send(replace(self._request, body=body, headers={"Idempotency-Key": key, **self._request.headers}))
-        self._sent += len(batch)
+        headers = {"Idempotency-Key": self._key(body), **self._request.headers}
+        await self.send(replace(self._request, body=body, headers=headers))
+
+    def _key(self, body: bytes) -> str:
+        """Return the key of a request; the second of the same body in a run is not the first sent again."""
+        key = current_run().item_key(body.decode())
+        self._sent[key] += 1
+        return key if self._sent[key] == 1 else f"{key}-{self._sent[key]}"
 
 
 def _kind(page: Page) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.alert_message import alert, ordinal, render_alert, render_digest
@@ -289,6 +289,7 @@ troubles = st.builds(
 )
 
 
+@settings(max_examples=50)
 @given(
     act=st.sampled_from([Tell.ALERT, Tell.CHANGE, Tell.REMINDER, Tell.RECOVERY]),
     members=st.lists(troubles, min_size=1, max_size=40),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot import card
@@ -164,6 +164,7 @@ HUGE = TEXTS | st.sampled_from(["x" * 5000, "漢" * 5000, "*" * 5000, "<@1>" * 2
     count=st.integers(0, 200),
     done=st.none() | st.floats(allow_nan=False),
 )
+@settings(max_examples=40)
 def test_nothing_breaks_a_card(name, actor, message, stage, note, reason, params, state, count, done):
     """Whatever names, errors, notes and parameters hold: Discord takes the card, and it pings nobody."""
     error = RunError(stage, message, stage) if count % 2 else None

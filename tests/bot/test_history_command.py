@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.commands.history import Wanted, _lines, name_key, sparkline
@@ -105,6 +105,7 @@ HUGE = TEXTS | st.sampled_from(["x" * 5000, "漢" * 5000, "*" * 5000])
 
 
 @given(HUGE, HUGE, HUGE, st.sampled_from(list(RunState)))
+@settings(max_examples=25)
 def test_any_history_fits(name, actor, error, state):
     """Whatever names and errors hold: a page is at most 4,000 characters, a line for each run, and pings nobody."""
     run = Run(

@@ -60,6 +60,7 @@ def test_without_a_token_discord_py_is_not_loaded(project):
         "discord_face(read_settings(), {}).channels()\n"
         "assert 'discord' not in sys.modules, sorted(sys.modules)\n"
     )
+    project.bare = True
     done = project.run(str(script))
     assert 0 == done.returncode, done.stderr
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.commands.logs import block
@@ -105,6 +105,7 @@ async def test_the_button_of_a_run_that_is_gone(project, fake, gate):
         assert "no longer recorded" in (await (await fake.press(here.ann, card, "p1:log:999")).shown()).text
 
 
+@settings(max_examples=40)
 @given(st.lists(TEXTS | st.sampled_from(["x" * 5000, "```" * 900, "漢" * 3000]), max_size=40))
 def test_any_log_fits_a_message(texts):
     """Whatever lines a log has: the block is one message that Discord takes, closed by its own fence only."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.matching import Interest, by_interest, found, label, matching, meant, near, since, until
@@ -92,6 +92,7 @@ def test_whatever_is_typed_gives_known_names_once(typed, names):
     assert set(near(typed, names)) <= set(names)
 
 
+@settings(max_examples=50)
 @given(st.lists(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", fullmatch=True), min_size=1, unique=True), st.data())
 def test_a_name_finds_itself_first(names, data):
     """Whoever types a whole name gets it first, but for others that are the same without case and separators."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.matching import label
@@ -22,6 +22,7 @@ TYPED = st.text(max_size=150) | st.lists(
 ).map(" ".join)
 
 
+@settings(max_examples=50)
 @given(TYPED)
 def test_whatever_is_typed_can_be_offered(typed):
     """For any text there are choices that Discord takes, and the values of all but the first are understood."""
@@ -33,6 +34,7 @@ def test_whatever_is_typed_can_be_offered(typed):
             understand(value, zone=ZONE, now=NOW)
 
 
+@settings(max_examples=50)
 @given(TYPED)
 def test_whatever_is_typed_offers_zones_that_exist(typed):
     """For any text the zones offered are zones, at most 25."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from discord import ui
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.parameter_form import ParameterForm, field, fields, missing, text_of
@@ -70,6 +70,7 @@ CHOICES = st.lists(TEXTS.map(str), max_size=30, unique=True).map(tuple)
     TEXTS,
     TEXTS,
 )
+@settings(max_examples=25)
 def test_any_declarations_fit_a_form(parameters, title, typed):
     """Whatever is declared, and whatever was typed before: Discord takes the form."""
 

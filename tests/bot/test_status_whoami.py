@@ -7,9 +7,13 @@ import pytest
 from bot.limits import faults
 from pipelines import RunState
 from pipelines.model import utcnow
-from pipelines.store import outbox
+from pipelines.store import outbox, processes
+from pipelines.store.processes import Beat
 from tests.bot.conftest import running
 from tests.bot.job_shop import many, pressed, said, write
+from tests.others import process
+
+OLD = "UPDATE processes SET beat_at = '2026-01-01 00:00:00.000000' WHERE id = 'w'"
 
 
 @pytest.fixture
@@ -43,6 +47,17 @@ async def test_a_quiet_service_is_well(here):
     assert "**prices** <t:" in shown.text
     assert "Bot connected" in shown.text
     assert "service started <t:" in shown.text
+
+
+async def test_those_who_share_the_store_are_summed_up(here):
+    """With a worker beside it the screen says who is there, who leads, and who fell silent; alone nothing of it."""
+    assert "**Machines**" not in (await said(here, here.vic, "status")).text
+    await here.scheduler.writer.call(processes.beat, Beat(process("w", host="beta", running=1)))
+    shown = (await said(here, here.vic, "status")).text
+    assert "**Machines**\n1 scheduler, 1 worker, 0 of 5 slots busy" in shown
+    assert "silent" not in shown
+    await here.scheduler.writer.call(lambda conn, _: conn.exec_driver_sql(OLD) and [None], None)
+    assert "⚠️ worker on beta, pid 7: silent since <t:" in (await said(here, here.vic, "status")).text
 
 
 async def test_what_fails_is_named_with_its_error(here):

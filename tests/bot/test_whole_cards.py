@@ -11,6 +11,7 @@ from tests.fake_discord import faults
 PIPELINES = """
   gated:
     enabled: false
+    executor: inline
     retry: {{attempts: 4, delay: 0}}
     chain:
       - {{class: mine.Gate, kwargs: {{file: {file}}}}}

@@ -6,6 +6,7 @@ import pytest
 
 from tests.bot.whole import CREATE, whole_of
 from tests.fake_discord import faults
+from tests.project import on_both_stores
 
 PIPELINES = """
   sinking:
@@ -25,8 +26,9 @@ def whole(project, fake):
     return given
 
 
+@on_both_stores
 async def test_it_delivers_before_it_ends(whole):
-    """Over REST, without a bot on the gateway; a call that fails is tried again."""
+    """Over REST, without a bot on the gateway; a call that fails is tried again. On a server it leads meanwhile."""
     whole.fake.faults.next(faults.status(503), route=CREATE)
     code, said = await whole.run_once("sinking")
     assert 0 == code, said

@@ -12,7 +12,7 @@ import pytest
 from tests.bot.whole import CREATE, whole_of
 from tests.fake_discord import faults
 
-TARGETS, PARTS, KILLS = 24, 3, 3
+TARGETS, PARTS, KILLS = 24, 3, 2
 FAULTY, MOST = 0.4, 2
 """The chance that a call goes wrong, and how often that happens to one message at most: about a third of all calls."""
 KINDS = (

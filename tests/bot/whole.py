@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.bot.conftest import place
@@ -15,7 +14,7 @@ from tests.fake_discord import FakeDiscord
 from tests.fake_discord.interactions import Interaction
 from tests.fake_discord.messages import Message
 from tests.fake_discord.world import Channel, Guild, Member
-from tests.project import ROOT, Project, Service
+from tests.project import Project, Service
 
 PATIENCE_S = 25.0
 CREATE = "POST /channels/{channel_id}/messages"
@@ -97,17 +96,9 @@ pipelines:
 
     async def run_once(self, *names: str, **env: str) -> tuple[int, str]:
         """Run `main.py` to its end; return its exit code and all that it said."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(ROOT / "main.py"),
-            *names,
-            cwd=self.project.folder,
-            env=self.project.environment | env,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        said, _ = await process.communicate()
-        return process.returncode or 0, said.decode()
+        here = replace(self.project, env=self.project.env | env)
+        done = await asyncio.to_thread(here.run, "main.py", *names)
+        return done.returncode, done.stdout + done.stderr
 
     async def run(self, pipeline: str) -> tuple[Interaction, Message]:
         """Have Olga type /run; return what she did, and the card that she got."""

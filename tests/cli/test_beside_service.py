@@ -86,12 +86,6 @@ def asked(capsys, *arguments: str):
     return json.loads(said(capsys, *arguments, "--json"))
 
 
-def started(project, *arguments: str, **more) -> subprocess.Popen[str]:
-    """Start the program itself."""
-    command = [sys.executable, "-m", "pipelines", *arguments]
-    return subprocess.Popen(command, cwd=project.folder, env=project.environment, text=True, **more)
-
-
 def test_nothing_is_queued_where_one_of_several_is_wrong(here, capsys):
     """Parameters must fit every pipeline that is named; else none of them runs."""
     before = here.query("SELECT count(*) FROM runs")
@@ -102,9 +96,9 @@ def test_nothing_is_queued_where_one_of_several_is_wrong(here, capsys):
 
 def test_runs_of_several_pipelines_are_followed_together(here):
     """The code is 1 where one failed; each end is told with counts and reason, without colours or drawing."""
-    process = started(here, "run", "quick", "wrong", stdout=subprocess.PIPE)
-    told = process.communicate(timeout=30)[0]
-    assert 1 == process.returncode
+    done = here.run("-m", "pipelines", "run", "quick", "wrong")
+    told = done.stdout
+    assert 1 == done.returncode
     assert re.search(r"^quick #\d+ succeeded in \d\.\d\d s, 0 in, 0 out$", told, re.MULTILINE)
     assert re.search(r"^wrong #\d+ failed in .*: ValueError: no good$", told, re.MULTILINE)
     assert "\x1b" not in told
@@ -125,14 +119,13 @@ def door(project, run_id: int) -> str:
 
 def test_ctrl_c_only_stops_following(here):
     """The run goes on; how to cancel it is said, and that is how it is cancelled."""
-    process = started(here, "run", "gated", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    seen = [process.stdout.readline() for _ in range(2)]
-    until(lambda: here.query("SELECT 1 FROM runs WHERE state = 'running'"), "it never ran")
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=30)
-    found = re.search(r"gated #(\d+).*'pipecall cancel (\d+)'", told)
-    assert (130, found[1]) == (process.returncode, found[2]), seen
-    assert "Traceback" not in told
+    with here.started("-m", "pipelines", "run", "gated") as following:
+        following.wait_for("\n", count=2)
+        until(lambda: here.query("SELECT 1 FROM runs WHERE state = 'running'"), "it never ran")
+        code = following.stop(signal.SIGINT)
+    found = re.search(r"gated #(\d+).*'pipecall cancel (\d+)'", following.said)
+    assert (130, found[1]) == (code, found[2]), following.said
+    assert "Traceback" not in following.said
     assert "running" == here.query("SELECT state FROM runs WHERE id = ?", int(found[1]))[0][0]
     assert 0 == main(["cancel", f"#{found[1]}", "--reason", "enough"])
     until(lambda: not live(here), "it was never cancelled")
@@ -143,20 +136,26 @@ def test_ctrl_c_only_stops_following(here):
 
 def test_ctrl_c_cancels_where_that_is_wanted(here):
     """With --cancel-on-interrupt the service stops the run."""
-    process = started(here, "run", "gated", "--cancel-on-interrupt", stderr=subprocess.PIPE)
-    until(lambda: here.query("SELECT 1 FROM runs WHERE state = 'running'"), "it never ran")
-    run_id = live(here)[0][0]
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    with here.started("-m", "pipelines", "run", "gated", "--cancel-on-interrupt") as following:
+        until(lambda: here.query("SELECT 1 FROM runs WHERE state = 'running'"), "it never ran")
+        run_id = live(here)[0][0]
+        code = following.stop(signal.SIGINT)
     until(lambda: not live(here), "it was never cancelled")
     state = here.query("SELECT state FROM runs WHERE id = ?", run_id)[0][0]
-    assert (130, "cancelled") == (process.returncode, state)
+    assert (130, "cancelled") == (code, state)
 
 
 def test_a_live_table_is_drawn_on_a_terminal(here):
     """On a terminal the run, its log and its end are drawn in place, and the cursor is given back."""
     leader, follower = pty.openpty()
-    process = started(here, "run", "gated", stdin=follower, stdout=follower, stderr=follower)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines", "run", "gated"],
+        cwd=here.folder,
+        env=here.environment,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    )
     os.close(follower)
     drawn = ""
     while "at the gate" not in drawn:
@@ -214,6 +213,15 @@ def test_status_shows_what_runs_and_what_failed(here, capsys):
     assert (True, "ok", 3) == (told["service"]["running"], told["service"]["status"], told["counts"]["pipelines"])
     assert [("gated", "running")] == [(run["pipeline"], run["state"]) for run in told["live"]]
     assert ["wrong"] == [run["pipeline"] for run in told["failed"]]
+    (own,) = told["processes"]
+    assert (told["leader"], told["service"]["pid"], ["default"]) == (
+        own["id"],
+        own["pid"],
+        [q["name"] for q in told["queues"]],
+    )
+    assert (own["slots"], None) == (told["slots"], told["limit"])
+    assert [("gated", own["id"])] == [(each["pipeline"], each["owner"]) for each in told["leases"]]
+    assert own["id"] == told["live"][0]["holder"]["id"]
     text = said(capsys, "status")
     headings = [line.split("\t")[0] for line in text.splitlines()]
     assert {"service", "health", "there are", "runs", "next", "failed"} <= set(headings)

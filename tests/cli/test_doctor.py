@@ -10,7 +10,7 @@ import threading
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-import jsonschema
+import jsonschema_rs
 import pytest
 
 from pipelines.__main__ import main
@@ -48,6 +48,33 @@ def test_all_is_well(here, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert (True, "all is well") == (all(line.startswith("✓ ") for line in lines[:-1]), lines[-1])
     assert before == sorted(path.name for path in here.folder.rglob("*") if "__pycache__" not in path.parts)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"EXECUTOR": "procrastinate"}, "EXECUTOR=procrastinate needs PostgreSQL"),
+        ({"SCHEDULER_LOCK": "postgres"}, "SCHEDULER_LOCK"),
+        ({"SCHEDULER_LOCK": "redis", "SCHEDULER_LOCK_URL": "data/lock"}, "SCHEDULER_LOCK_URL"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_told(here, capsys, monkeypatch, settings, told):
+    """Workers on an SQLite file, and locks that cannot be, are found before anything starts, with where to read on."""
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    code, wrong, _ = examined(capsys)
+    assert (1, 1) == (code, len(wrong))
+    assert told in wrong[0]["what"]
+    assert "docs/many-machines.md" in wrong[0]["remedy"]
+
+
+def test_a_redis_for_the_lock_that_is_away_is_told(here, capsys, monkeypatch):
+    """Where nobody could lead as Redis does not answer, that is found, without the password of its address."""
+    monkeypatch.setenv("SCHEDULER_LOCK", "redis")
+    monkeypatch.setenv("SCHEDULER_LOCK_URL", "redis://:hush@127.0.0.1:1/0")
+    code, wrong, _ = examined(capsys)
+    assert (1, ["Redis at 127.0.0.1:1 cannot be used (ConnectionError)"]) == (code, [each["what"] for each in wrong])
+    assert "hush" not in str(wrong)
 
 
 def test_everything_wrong_is_told_at_once(here, capsys, monkeypatch):
@@ -184,5 +211,5 @@ def test_the_schema_is_printed(here, capsys):
     """What `schema` prints is the schema of the file, by which a good file passes."""
     assert 0 == main(["schema"])
     printed = json.loads(capsys.readouterr().out)
-    jsonschema.Draft202012Validator.check_schema(printed)
+    jsonschema_rs.meta.validate(printed)
     assert json_schema() == printed

@@ -274,39 +274,29 @@ sys.exit(run_inline([sys.argv[1]], params={}, limit=None, show=False, dry_run=Fa
 @contextmanager
 def started(project, name):
     """Run a pipeline inline in a process of its own, and wait until its first stage is at work."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, name],
-        cwd=project.folder,
-        env=project.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    script = project.folder / "interrupted.py"
+    script.write_text(INTERRUPTED, encoding="utf-8")
+    with project.started(str(script), name) as program:
         until((project.folder / "waiting").exists, "it never started")
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+        yield program
 
 
 def test_ctrl_c_closes_the_stages(here):
     """Ctrl-C cancels the run, its stages are closed, and the exit code says that it was interrupted."""
-    with started(here, "patient") as process:
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
-    assert (130, True, True) == (process.returncode, (here.folder / "closed").exists(), "was interrupted" in out), err
-    assert "Traceback" not in err
+    with started(here, "patient") as program:
+        code = program.stop(signal.SIGINT)
+    assert (130, True) == (code, (here.folder / "closed").exists()), program.said
+    assert "was interrupted" in program.said
+    assert "Traceback" not in program.said
 
 
 def test_a_second_ctrl_c_breaks_off_a_stage_that_blocks(here):
     """A stage that does not let go is broken off by the second Ctrl-C, where it stands; exit code 130."""
-    with started(here, "blocking") as process:
-        process.send_signal(signal.SIGINT)
-        assert "once more breaks off" in process.stderr.readline()
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
-    assert (130, True) == (process.returncode, "in blocking" in out), err
+    with started(here, "blocking") as program:
+        program.process.send_signal(signal.SIGINT)
+        program.wait_for("once more breaks off")
+        code = program.stop(signal.SIGINT)
+    assert (130, True) == (code, "in blocking" in program.said), program.said
 
 
 BREAKPOINT = """

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
+from socket import gethostname
 
 import pytest
 
 from pipelines.__main__ import main
 from pipelines.cli import frame, launching
 from pipelines.errors import InvalidTransition
+from pipelines.settings import Settings
+from pipelines.store import database, processes
+from pipelines.store.processes import Beat
+from tests.others import scheduler
 from tests.project import until
+from tests.servers import fresh_schema
 
 FILE = """
 scheduler: {timezone: UTC}
@@ -40,6 +48,20 @@ def here(project, monkeypatch):
     project.write(FILE)
     yield project
     sys.modules.pop("terminal_alone", None)
+
+
+def test_a_service_whose_web_is_not_open_is_told_as_such():
+    """Its address is named; where it has none although it was to have one, such as by a port in use, that is said."""
+    log = Path("data/pipecall.log")
+    told = [
+        launching.ready_line(7, web, log, wanted=wanted)
+        for web, wanted in (("http://h:1", True), (None, True), (None, False))
+    ]
+    assert [
+        "the service runs: pid 7, http://h:1; its log is data/pipecall.log",
+        "the service runs: pid 7, without its web, which is not open yet; its log is data/pipecall.log",
+        "the service runs: pid 7; its log is data/pipecall.log",
+    ] == told
 
 
 def test_without_a_service_the_terminal_runs_it_itself(here, capsys):
@@ -126,3 +148,26 @@ def test_a_service_that_does_not_come_up_is_told_with_its_log(here, capsys, monk
     monkeypatch.setattr("pipelines.cli.launching._command", lambda: [sys.executable, "-c", "print('why'); exit(7)"])
     assert 1 == main(["start", "--daemon"])
     assert re.search(r"ended as it started, with exit code 7; its log is .*\n  why", capsys.readouterr().err)
+
+
+def test_of_several_schedulers_each_is_known_as_started():
+    """On a shared store only the leader speaks as the service; one that was started beside it is found by its row."""
+    with fresh_schema() as url:
+        chosen = Settings(scheduler_db_url=url, web="off")
+        mine = scheduler("b", host=gethostname(), pid=12, leads=False)
+        assert asyncio.run(launching._there(chosen, 12)) is None
+        engine = database.connect(url)
+        database.migrate(engine)
+        with engine.begin() as conn:
+            processes.beat(conn, [Beat(scheduler("a", host="elsewhere", pid=13)), Beat(mine)])
+        engine.dispose()
+        found = [asyncio.run(launching._there(chosen, pid)) for pid in (12, 13)]
+        assert [12, None] == [each and each.pid for each in found]
+
+
+def test_a_run_that_nobody_could_execute_is_refused(here, monkeypatch, capsys):
+    """`EXECUTOR=procrastinate` leaves runs to workers, of which an SQLite file has none: nothing waits for ever."""
+    monkeypatch.setenv("EXECUTOR", "procrastinate")
+    assert 2 == main(["run", "quick"])
+    assert "EXECUTOR=procrastinate needs PostgreSQL" in capsys.readouterr().err
+    assert not (here.folder / "store.db").exists()

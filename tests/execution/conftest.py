@@ -89,10 +89,10 @@ async def opened(kind, **options):
         await executor.close()
 
 
-async def execute(executor, job, heard=None, *, timeout_s=30.0, cancel=None):
+async def execute(executor, job, heard=None, *, timeout_s=30.0, cancel=None, lease=None):
     """Execute a job with the arguments that most tests want."""
     heard = heard if heard is not None else Heard()
-    return await executor.execute(job, heard, timeout_s=timeout_s, cancel=cancel or asyncio.Future())
+    return await executor.execute(job, heard, timeout_s=timeout_s, cancel=cancel or asyncio.Future(), lease=lease)
 
 
 @pytest.fixture

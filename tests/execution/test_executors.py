@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from pipelines import elapsed
+from pipelines.execution import Lease
 from pipelines.model import RunState
 from tests.execution.conftest import Heard, execute, job, opened, until
 
@@ -21,6 +23,15 @@ async def test_a_chain_runs_and_counts(kind):
         outcome.state,
         [(stage.items_in, stage.items_out) for stage in outcome.stages],
     )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_nothing_begins_without_a_lease(kind):
+    """Where a lease is over as the chain is about to begin, no stage sees an item: another may execute it."""
+    heard = Heard()
+    async with opened(kind) as executor:
+        outcome = await execute(executor, job(("numbers", {"count": 5}), "double"), heard, lease=Lease(elapsed.now_s()))
+    assert (RunState.CRASHED, 0) == (outcome.state, sum(stage.items_out for stage in outcome.stages))
 
 
 @pytest.mark.parametrize("kind", KINDS)

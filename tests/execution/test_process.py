@@ -31,20 +31,20 @@ def pids(path):
     return path.read_text(encoding="utf-8").split()
 
 
-@pytest.mark.parametrize("stage", ["spin", "block"])
-async def test_a_stage_that_never_lets_go_is_killed(stage, tmp_path):
+async def test_a_stage_that_never_lets_go_is_killed(tmp_path):
     """A stage that spins or blocks in C is killed after its time to close, and the slot is free at once."""
-    started = tmp_path / "started"
     async with opened("process", processes=1, close_s=0.2) as executor:
         await execute(executor, job("numbers"))
-        outcome = await execute(executor, job((stage, {"started": str(started)})), timeout_s=0.3)
-        after = await execute(executor, job("numbers"))
-    assert (RunState.TIMED_OUT, True, False, RunState.SUCCEEDED) == (
-        outcome.state,
-        "killed" in outcome.reason,
-        alive(started.read_text(encoding="utf-8")),
-        after.state,
-    )
+        for stage in ("spin", "block"):
+            started = tmp_path / stage
+            outcome = await execute(executor, job((stage, {"started": str(started)})), timeout_s=0.3)
+            after = await execute(executor, job("numbers"))
+            assert (RunState.TIMED_OUT, True, False, RunState.SUCCEEDED) == (
+                outcome.state,
+                "killed" in outcome.reason,
+                alive(started.read_text(encoding="utf-8")),
+                after.state,
+            )
 
 
 async def test_a_stage_that_ignores_cancel_is_killed(tmp_path):
@@ -60,30 +60,27 @@ async def test_a_stage_that_ignores_cancel_is_killed(tmp_path):
     assert (RunState.CANCELLED, True) == (outcome.state, "killed" in outcome.reason)
 
 
-@pytest.mark.parametrize(
-    ("stage", "said"),
-    [
-        (("exit_hard", {"code": 3}), "exit code 3 (os._exit or sys.exit)"),
-        (("exit_hard", {"code": 0}), "exit code 0"),
-        ("kill_self", "killed by SIGKILL: perhaps the system ran out of memory"),
-        (("kill_self", {"number": int(signal.SIGTERM)}), "killed by SIGTERM"),
-        ("segfault", "killed by SIGSEGV"),
-    ],
+DEATHS = (
+    (("exit_hard", {"code": 3}), "exit code 3 (os._exit or sys.exit)", "about to go"),
+    (("exit_hard", {"code": 0}), "exit code 0", "about to go"),
+    ("kill_self", "killed by SIGKILL: perhaps the system ran out of memory", ""),
+    (("kill_self", {"number": int(signal.SIGTERM)}), "killed by SIGTERM", ""),
+    ("segfault", "killed by SIGSEGV", "in segfault"),
 )
-async def test_a_process_that_dies_is_told(stage, said):
-    """A stage that ends its process crashes the run, with what happened, and the next run has a new process."""
+
+
+async def test_a_process_that_dies_is_told():
+    """A stage that ends its process crashes the run, with what happened, and the next run has a new process.
+
+    What was printed last before the process died is in the outcome: a segmentation fault's dump names the line.
+    """
     async with opened("process", processes=1) as executor:
-        outcome = await execute(executor, job(stage))
-        after = await execute(executor, job("numbers"))
-    assert (RunState.CRASHED, True, RunState.SUCCEEDED) == (outcome.state, said in outcome.error.message, after.state)
-
-
-async def test_the_last_words_of_a_process_are_kept():
-    """What was printed last before the process died is in the outcome: a segmentation fault's dump names the line."""
-    async with opened("process") as executor:
-        printed = await execute(executor, job("exit_hard"))
-        dumped = await execute(executor, job("segfault"))
-    assert ("about to go", True) == (printed.error.traceback, "in segfault" in dumped.error.traceback)
+        for stage, said, last in DEATHS:
+            outcome = await execute(executor, job(stage))
+            after = await execute(executor, job("numbers"))
+            assert (RunState.CRASHED, RunState.SUCCEEDED) == (outcome.state, after.state), stage
+            assert said in outcome.error.message
+            assert last in (outcome.error.traceback or "")
 
 
 async def test_a_flood_of_output_is_bounded(heard):

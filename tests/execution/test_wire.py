@@ -61,7 +61,7 @@ def gathered(frames):
     return outcome
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(OUTCOMES)
 def test_an_outcome_passes_unchanged(outcome):
     """An outcome taken apart into frames and put together is the same."""
@@ -88,7 +88,7 @@ def test_an_entry_that_is_not_json_is_named():
         list(outcome_frames(Outcome(state=RunState.SUCCEEDED, change=change)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.binary(max_size=40)
     | st.fixed_dictionaries(
@@ -116,7 +116,7 @@ def test_a_frame_that_is_too_long_is_refused():
         encoded({"kind": "x", "text": "x" * MAX_FRAME})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0"), max_size=9)),
     st.integers(1, 50),

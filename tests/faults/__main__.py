@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.faults.ledger import Figures
@@ -15,13 +16,13 @@ EACH = 40
 """So many faults one project suffers."""
 
 
-def main() -> int:
-    """Carry out plans; 0 where every promise was kept."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out plans; 0 where every promise was kept. `arguments` are those of the command line, if not given."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--faults", type=int, default=1000, help="how many at least (1000)")
     parser.add_argument("--seed", type=int, default=1, help="of the first plan; each further one has the next (1)")
     parser.add_argument("--together", type=int, default=2, help="how many plans go on at one time (2)")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     figures = asyncio.run(_all(asked.faults, asked.seed, asked.together))
     print(figures)  # noqa: T201 - the terminal is whom this is for
     return 1 if figures.broken else 0

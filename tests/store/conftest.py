@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from uuid import uuid4
 
-import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, text
 
 from pipelines.store import database, face_schema
-
-POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql+psycopg://root@127.0.0.1:5432/test")
-
-
-@contextmanager
-def fresh_schema() -> Iterator[str]:
-    """A PostgreSQL schema of its own, dropped at the end; yields the URL that works in it."""
-    name = f"t_{uuid4().hex}"
-    server = POSTGRES.replace("+psycopg", "")
-    try:
-        admin = psycopg.connect(server, autocommit=True, connect_timeout=3)
-    except psycopg.OperationalError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"needs PostgreSQL at {server}: {error}")
-    with admin:
-        admin.execute(f"CREATE SCHEMA {name}")
-        try:
-            yield f"{POSTGRES}{'&' if '?' in POSTGRES else '?'}options=-csearch_path%3D{name}"
-        finally:
-            admin.execute(f"DROP SCHEMA {name} CASCADE")
-
+from tests.project import empty_store, fresh_store
 
 on_sqlite = pytest.mark.parametrize("module_url", ["sqlite"], indirect=True)
 on_postgresql = pytest.mark.parametrize("module_url", ["postgresql"], indirect=True)
@@ -43,9 +18,11 @@ on_postgresql = pytest.mark.parametrize("module_url", ["postgresql"], indirect=T
 def module_url(request, tmp_path_factory) -> Iterator[str]:
     """A database of the test module's own."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path_factory.mktemp('store') / 'runs.db'}"
+        path = tmp_path_factory.mktemp("store") / "runs.db"
+        path.write_bytes(empty_store())
+        yield f"sqlite:///{path}"
     else:
-        with fresh_schema() as url:
+        with fresh_store() as url:
             yield url
 
 

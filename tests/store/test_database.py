@@ -19,7 +19,7 @@ from sqlalchemy import inspect, text
 from pipelines.errors import SchemaTooNew, StoreError, StoreLocked
 from pipelines.store import database, face_schema, holding
 from pipelines.store.migrations import versions
-from tests.store.conftest import fresh_schema
+from tests.servers import fresh_schema
 
 ROOT = Path(__file__).parents[2]
 HEAD = f"{len(list(Path(versions.__file__).parent.glob('v0*.py'))):04}"
@@ -104,7 +104,7 @@ def test_sqlite_is_set_up_for_safety(tmp_path):
         ("postgresql+asyncpg://host/db", "'postgresql\\+asyncpg' is not supported"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
-        ("postgresql://u:secret@127.0.0.1:1/db", r"postgresql\+psycopg://u:\*\*\*@127.0.0.1:1/db: cannot be reached"),
+        ("postgresql://u:secret@127.0.0.1:1/db", r"postgresql://u:\*\*\*@127.0.0.1:1/db: cannot be reached"),
     ],
 )
 def test_a_bad_url_is_told(url, said):
@@ -179,12 +179,20 @@ def test_two_names_of_one_file_share_the_lock(tmp_path):
         pass
 
 
-def test_a_second_service_on_a_server_is_refused():
-    """On PostgreSQL as well there is one service for each database; when the first ends, it is free."""
+def test_services_on_a_server_share_it_and_keep_off_who_wants_it_alone():
+    """On PostgreSQL any number use a database; whoever wants it alone is refused, until the last of them ends."""
     with fresh_schema() as url:
-        with holding.hold(url), pytest.raises(StoreLocked, match=r"in use by another service on .*, since 20"):
+        with (
+            holding.hold(url),
+            holding.hold(url),
+            pytest.raises(StoreLocked, match=rf"another service: pid {os.getpid()} on host .*, since 20"),
+        ):
+            holding.hold(url, alone=True).__enter__()
+        with holding.hold(url, alone=True), pytest.raises(StoreLocked):
             holding.hold(url).__enter__()
         with holding.hold(url):
+            assert holding.holder(url) is None  # a worker, or a scheduler that has not said so yet
+        with holding.hold(url, alone=True):
             held = holding.holder(url)
             assert held is not None
             assert (os.getpid(), socket.gethostname()) == (held.pid, held.host)

@@ -13,8 +13,9 @@ from pipelines.model import (
     StageCount,
     StateChange,
 )
-from pipelines.store import ends, history, runs, state
-from pipelines.store.ends import CancelWaiting, Recover
+from pipelines.store import ends, history, leases, runs, state
+from pipelines.store.ends import CancelWaiting
+from pipelines.store.leases import Sweep
 from pipelines.store.schema import outbox
 from tests.store.samples import NOON, after, claim, end, finish, ids, manual, started
 
@@ -78,7 +79,7 @@ def test_an_end_counts_once(conn):
 def test_only_the_attempt_that_runs_may_end_the_run(conn):
     """An attempt that was given up cannot end the run that another attempt holds."""
     (old,) = started(conn, "prices", max_attempts=3)
-    ends.recover(conn, [Recover(after(1))])
+    leases.sweep(conn, [Sweep(after(1), exclusive=True)])
     (new,) = claim(conn)
     assert [False] == finish(conn, end(old))
     assert (RunState.RUNNING, 2) == (history.run(conn, old.id).state, history.run(conn, old.id).attempt)
@@ -189,11 +190,13 @@ def test_recovery_queues_again_what_has_attempts_left(conn):
     """Attempts that were running end crashed; their runs are tried again, or end crashed without attempts left."""
     more, last, never = started(conn, "more", "last", "never", max_attempts=2)
     conn.exec_driver_sql(f"UPDATE runs SET max_attempts = 1 WHERE id = {last.id}")
+    conn.exec_driver_sql(f"UPDATE runs SET at_most_once = (1 = 1) WHERE id = {never.id}")
     waiting = runs.insert_runs(conn, [manual("waiting")])
-    assert [(1, 2)] == ends.recover(conn, [Recover(after(9), frozenset({"never"}))])
+    (swept,) = leases.sweep(conn, [Sweep(after(9), exclusive=True)])
+    assert [(more.id, "queued"), (last.id, "crashed"), (never.id, "crashed")] == [(s.run_id, s.state) for s in swept]
     states = [history.run(conn, each.id).state for each in (more, last, never, waiting[0])]
     assert ["queued", "crashed", "crashed", "queued"] == states
-    assert [(RunState.CRASHED, ends.DIED, after(9))] * 3 == [
+    assert [(RunState.CRASHED, leases.DIED, after(9))] * 3 == [
         (a.state, a.reason, a.ended_at) for run in (more, last, never) for a in history.attempts(conn, run.id)
     ]
     (again, _) = claim(conn, 5)
@@ -203,7 +206,7 @@ def test_recovery_queues_again_what_has_attempts_left(conn):
 def test_recovery_with_nothing_to_recover(conn):
     """A clean start changes nothing."""
     runs.insert_runs(conn, [manual()])
-    assert [(0, 0)] == ends.recover(conn, [Recover(NOON)])
+    assert [[]] == leases.sweep(conn, [Sweep(NOON, exclusive=True)])
     assert 1 == history.queue_depth(conn)
 
 

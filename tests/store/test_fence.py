@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from pipelines.model import LIVE_STATES, Run, RunState
-from pipelines.store import database, ends, history, runs
+from pipelines.store import database, ends, history, leases, runs
 from tests.store.conftest import empty
 from tests.store.samples import NOON, after, claim, end, finish, manual
 
@@ -68,9 +68,12 @@ class Story:
             assert [waits] == ends.cancel_waiting(self.conn, [ends.CancelWaiting(run.id, "no", NOON)])
 
     def recover(self, fail: frozenset[str]) -> None:
-        ((queued, crashed),) = ends.recover(self.conn, [ends.Recover(NOON, fail)])
+        named = ", ".join(f"'{name}'" for name in sorted(fail)) or "''"
+        self.conn.execute(text(f"UPDATE runs SET at_most_once = (pipeline IN ({named}))"))
+        (swept,) = leases.sweep(self.conn, [leases.Sweep(NOON, exclusive=True)])
+        crashed = sum(each.state is RunState.CRASHED for each in swept)
         gone = [run for run in self.held if run.attempt >= run.max_attempts or run.pipeline in fail]
-        assert (len(self.held) - len(gone), len(gone)) == (queued, crashed)
+        assert (len(self.held), len(gone)) == (len(swept), crashed)
         self.given_up += self.held
         self.held = []
 

@@ -134,12 +134,12 @@ ASKED = {
 @on_sqlite
 @pytest.mark.parametrize("name", ASKED)
 def test_no_question_reads_the_whole_past(engine, conn, name):
-    """On SQLite, each is answered by an index, without sorting what it finds; `last` reads backwards from the end."""
+    """On SQLite, each is answered by an index, without sorting what is over; `last` reads backwards from the end."""
     ask, index = ASKED[name]
     steps = plans(engine, conn, lambda: ask(conn))
     whole = [step for step in steps if step.startswith("SCAN runs") and "runs_live" not in step]
     assert (["SCAN runs"] if name == "last" else []) == whole
-    assert [] == [step for step in steps if "TEMP B-TREE FOR ORDER BY" in step]
+    assert (name == "live") == any("TEMP B-TREE FOR ORDER BY" in step for step in steps)  # it goes by priority
     assert any(index in step for step in steps)
 
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event, select
 
 from pipelines.model import Incident, IncidentKind, Mute, RunError, RunState
-from pipelines.store import ends, expectations, incidents, occurrences, outbox, runs, tellings, troubles
+from pipelines.store import ends, expectations, incidents, leases, occurrences, outbox, runs, tellings, troubles
 from pipelines.store.face_schema import incidents as table
 from pipelines.store.incidents import Late
 from pipelines.store.notes import Note
@@ -118,9 +118,9 @@ def test_where_all_goes_well_one_look_is_enough(conn):
 def test_runs_that_died_with_the_service_are_trouble(conn):
     """A run without attempts left that was running when the service died opens an incident as it is recovered."""
     started(conn, "prices")
-    ends.recover(conn, [ends.Recover(after(5))])
+    leases.sweep(conn, [leases.Sweep(after(5), exclusive=True)])
     (found,) = troubles.standing(conn)
-    assert (IncidentKind.FAILURE, ends.DIED, after(5)) == (found.kind, found.summary, found.opened_at)
+    assert (IncidentKind.FAILURE, leases.DIED, after(5)) == (found.kind, found.summary, found.opened_at)
 
 
 def test_a_cancelled_waiting_run_is_no_trouble(conn):

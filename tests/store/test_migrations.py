@@ -17,7 +17,7 @@ from pipelines.errors import StoreError
 from pipelines.model import RunState
 from pipelines.store import copies, database, history, outbox, versions
 from tests.project import Project
-from tests.store.conftest import fresh_schema
+from tests.servers import fresh_schema
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123456)  # noqa: DTZ001 -- as SQLite has it
 ERROR = {"error_type": "OSError", "error_message": "no such host", "error_stage": "s", "error_traceback": "…"}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.model import OccurrenceOutcome, RunState
+from pipelines.model import OccurrenceOutcome, RunState, ScheduleState
 from pipelines.store import database, history, occurrences, runs, schedules
 from pipelines.store.occurrences import record_due
+from pipelines.store.schedules import SetState
 from tests.store.samples import NOON, after, claim, due, manual, schedule
 
 
@@ -45,6 +46,18 @@ def test_two_at_once_get_one_run_between_them(engine):
         second = record_due(two, dues)
     assert [None] * 30 == second[:30]
     assert (30, 20) == (sum(r is not None for r in first), sum(r is not None for r in second))
+
+
+def test_nothing_is_made_up_for_that_a_schedule_has_given_up(conn):
+    """Whoever has not heard of a pause, or slept through it, records nothing of it, however late it comes."""
+    schedules.add(conn, [schedule(last_due_at=NOON)])
+    job = due().run.schedule_id
+    schedules.set_state(conn, [SetState(job, ScheduleState.PAUSED, after(60))])
+    assert [None] == record_due(conn, [due(at=after(60))])
+    schedules.set_state(conn, [SetState(job, ScheduleState.ACTIVE, after(180))])
+    late, new = record_due(conn, [due(at=after(120)), due(at=after(240))])
+    assert (None, after(240)) == (late, new.due_at)
+    assert after(240) == schedules.get(conn, job).last_due_at
 
 
 @pytest.mark.parametrize("state", [RunState.MISSED, RunState.SKIPPED])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from pipelines.errors import StoreError
 from pipelines.store import database
 from pipelines.store.peek import peek
+from tests.servers import fresh_schema
 
 
 def test_where_there_is_no_store_none_is_made(tmp_path):
@@ -16,6 +17,16 @@ def test_where_there_is_no_store_none_is_made(tmp_path):
     with peek(f"sqlite:///{tmp_path / 'data' / 'store.db'}") as engine:
         assert engine is None
     assert [] == list(tmp_path.iterdir())
+
+
+def test_a_database_without_tables_holds_no_store():
+    """On a server that has the database but no store yet there is nothing to look into, and no table is made."""
+    with fresh_schema() as url:
+        with peek(url) as engine:
+            assert engine is None
+        engine = database.connect(url)
+        assert [] == inspect(engine).get_table_names()
+        engine.dispose()
 
 
 def test_nothing_can_be_written(module_url, engine):

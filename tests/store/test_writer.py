@@ -12,13 +12,15 @@ from collections import Counter
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from pipelines.errors import StoreError
 from pipelines.model import LogLine
 from pipelines.store import database, history, logs, runs
 from pipelines.store.transactions import Transactions, Unavailable
 from pipelines.store.writer import ANSWERS, Reader, Writer
-from tests.store.conftest import POSTGRES, on_postgresql
+from tests.servers import libpq, postgres_url
+from tests.store.conftest import on_postgresql
 from tests.store.samples import NOON, manual
 
 DEADLINE_S = 20
@@ -37,6 +39,19 @@ class Gate:
         self.entered.set()
         assert self.open.wait(DEADLINE_S)
         return list(args)
+
+
+@on_postgresql
+async def test_a_writer_beside_another_does_not_wait_for_it(writer):
+    """While one write hangs, another goes on beside it, on a connection of its own."""
+    gate = Gate()
+    hangs = asyncio.create_task(writer.call(gate, 1))
+    await asyncio.to_thread(gate.entered.wait, DEADLINE_S)
+    async with writer.beside() as other, asyncio.timeout(DEADLINE_S):
+        assert 2 == await other.call(lambda conn, args: [conn.execute(text("SELECT 2")).scalar_one() for _ in args], 0)
+    assert not hangs.done()
+    gate.open.set()
+    assert 1 == await hangs
 
 
 @pytest.fixture
@@ -87,6 +102,21 @@ async def test_a_call_returns_what_was_committed(engine, writer):
     assert 0 == writer.pending
 
 
+async def test_a_refused_commit_harms_no_other(engine, writer):
+    """What the database refuses only as it commits is told to its caller; the next write begins afresh."""
+    part = "id INTEGER PRIMARY KEY, whole INTEGER REFERENCES parts (id) DEFERRABLE INITIALLY DEFERRED"
+
+    def refused(conn, args):
+        conn.execute(text(f"CREATE TEMPORARY TABLE parts ({part})"))
+        conn.execute(text("INSERT INTO parts VALUES (1, 9)"))
+        return args
+
+    with pytest.raises(StoreError, match="the database refused"):
+        await writer.call(refused, 1)
+    await writer.call(put, ("next", 1))
+    assert {"next"} == stored(engine)
+
+
 async def test_what_waits_is_written_together(writer):
     """Calls that come while the thread is busy go into one call of their function, in their order."""
     gate, first = await held(writer)
@@ -106,6 +136,31 @@ async def test_what_waits_is_written_together(writer):
     assert [0, 1, 2, 3, 4] == await asyncio.gather(*calls)
     assert ["one[0, 2, 4]", "two[1, 3]"] == seen
     await first
+
+
+async def test_what_comes_while_a_turn_is_waited_for_is_written_with_it(engine):
+    """Whoever takes a lock before it writes takes along what came meanwhile, also when the work is done once more."""
+    turn, seen, tries = Gate(), [], []
+
+    def claim(conn, args):
+        seen.append(args)
+        if len(tries) < 2:
+            raise OperationalError("claim", None, sqlite3.OperationalError("it is gone"), connection_invalidated=True)
+        return args
+
+    def begin(conn):
+        tries.append(turn(conn, ["turn"]))
+
+    writer = Writer(engine, first={claim: begin})
+    await writer.start()
+    first = asyncio.create_task(writer.call(claim, 1))
+    await asyncio.to_thread(turn.entered.wait, DEADLINE_S)
+    rest = [asyncio.create_task(writer.call(claim, n)) for n in (2, 3)]
+    await begun(3, writer)
+    turn.open.set()
+    assert [1, 2, 3] == await asyncio.gather(first, *rest)
+    assert [[1, 2, 3], [1, 2, 3]] == seen
+    await writer.close()
 
 
 async def test_a_batch_has_its_bound(engine):
@@ -343,7 +398,7 @@ def test_a_file_that_stays_locked_is_told(tmp_path):
 
 def terminate(pid: int) -> None:
     """Have the server end a connection."""
-    with psycopg.connect(POSTGRES.replace("+psycopg", ""), autocommit=True) as admin:
+    with psycopg.connect(libpq(postgres_url()), autocommit=True) as admin:
         admin.execute("SELECT pg_terminate_backend(%s)", (pid,))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -328,7 +329,7 @@ def test_retry_after_is_seconds_or_a_date(value, seconds):
     assert seconds == retry_after_s(value, NOW)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.text(max_size=60))
 def test_no_retry_after_breaks_the_reader(value):
     """Whatever a server sends gives None or a wait from nothing to a day."""
@@ -368,6 +369,22 @@ async def test_batches_are_posted_as_lists():
     """With a batch, lists are posted, the last one shorter."""
     passed, seen = await received([1, 2, 3], batch=2)
     assert ([1, 2, 3], [[1, 2], [3]]) == (passed, [body for _, body in seen])
+
+
+async def test_keys_go_with_what_is_sent_and_not_with_its_place():
+    """In another order the same items carry the same keys, equal ones keys of their own, a changed one a new one."""
+    _, first = await received([{"a": 1}, {"a": 2}, {"a": 1}])
+    _, again = await received([{"a": 2}, {"a": 1}, {"a": 1}, {"a": 3}])
+    keys = [key for key, _ in first]
+    assert (3, sorted(keys)) == (len(set(keys)), sorted(key for key, _ in again[:3]))
+    assert again[3][0] not in keys
+    assert all(re.fullmatch(r"1:Webhook:[0-9a-f]{16}(-2)?", key) for key in keys)
+
+
+async def test_a_key_of_ones_own_goes_before():
+    """The header in `headers` is the one that is sent."""
+    _, seen = await received(["a"], headers={"Idempotency-Key": "mine"})
+    assert ["mine"] == [key for key, _ in seen]
 
 
 async def test_an_idempotency_key_stays_the_same_over_attempts():

@@ -33,7 +33,7 @@ class CountingState(MemoryState):
 def run():
     """A run that stages called by hand are part of."""
     job = Job(1, 1, 1, "test", (), {}, "manual", None, {})
-    token = CURRENT_RUN.set(RunContext(job, MemoryState()))
+    token = CURRENT_RUN.set(RunContext(job, MemoryState(), lambda: "stage"))
     yield CURRENT_RUN.get()
     CURRENT_RUN.reset(token)
 

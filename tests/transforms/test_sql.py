@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import uuid
 from datetime import date, datetime
@@ -19,9 +18,8 @@ from pipelines.transform import CURRENT_RUN, RunContext
 from pipelines.transforms.database import Database, SqlError, SqlRefused
 from pipelines.transforms.files import Csv
 from pipelines.transforms.sql import SqlQuery, SqlSink, as_json
+from tests.servers import postgres_url
 from tests.transforms.loopback import real_file
-
-POSTGRES = "postgresql+psycopg://root@127.0.0.1:5432/test"
 
 
 class Place:
@@ -46,22 +44,10 @@ class Place:
         return await run_transform(query)
 
 
-def postgres_or_skip():
-    """Return the server's URL; the test is skipped where it is not reachable, and fails so on CI."""
-    try:
-        sa.create_engine(POSTGRES, connect_args={"connect_timeout": 3}, poolclass=sa.pool.NullPool).connect().close()
-    except sa.exc.OperationalError as error:
-        reason = f"PostgreSQL is not reachable: {error}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return POSTGRES
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def place(request, tmp_path):
     """Each of the two databases in turn."""
-    made = Place(f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else postgres_or_skip())
+    made = Place(f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else postgres_url())
     yield made
     made.run("DROP TABLE IF EXISTS {t}")
 
@@ -75,7 +61,7 @@ def file(tmp_path):
 @pytest.fixture
 def server():
     """A PostgreSQL server."""
-    made = Place(postgres_or_skip())
+    made = Place(postgres_url())
     yield made
     made.run("DROP TABLE IF EXISTS {t}")
 
@@ -410,7 +396,7 @@ async def test_the_companies_go_into_a_table(place):
 def run_token():
     """Make a run the current one, for a stage that is driven by hand."""
     job = Job(1, 1, 1, "test", (), {}, "manual", None, {})
-    return CURRENT_RUN.set(RunContext(job, MemoryState()))
+    return CURRENT_RUN.set(RunContext(job, MemoryState(), lambda: "stage"))
 
 
 async def _items(*items):

@@ -79,13 +79,32 @@ async def test_it_serves_through_its_door_and_leaves(here):
         engine.vitals.faces[face.name] = face.state
         await reached(face, "ready")
         address = face.address
-        async with httpx.AsyncClient(base_url=address) as client:
+        async with httpx.AsyncClient(base_url=address, verify=False) as client:
             told = (await client.get("/api/scheduler/health")).json()
         assert {"web": "ready"} == told["faces"]
         await face.leave()
         await face.stop()
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=5)
+
+
+async def test_it_can_be_started_again(here):
+    """After a stop it serves again, follows the engine once as before, and lets people listen."""
+    async with here.scheduler(web="on", web_port=0) as engine:
+        face = web_face(engine.settings, {})
+        watching: list[int] = []
+        for _ in range(2):
+            await face.start(engine)
+            await reached(face, "ready")
+            watching.append(len(engine.reload._told))
+            async with (
+                httpx.AsyncClient(base_url=face.address, verify=False) as client,
+                client.stream("GET", "/api/events") as events,
+            ):
+                assert 200 == events.status_code
+            await face.stop()
+            assert face.address is None
+        assert watching[0] == watching[1]
 
 
 async def test_turned_off_nothing_is_opened(here):

@@ -13,11 +13,13 @@ from fastapi import FastAPI
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from pipelines import Health, Run, RunState, ScheduleState, StartedBy
+from pipelines import Health, Lease, Machines, Queue, Run, RunState, ScheduleState, StartedBy
 from pipelines.store import counts
 from pipelines.store.counts import Ended
+from tests.others import process, scheduler
 from web.access import Access
 from web.families import Reading, Reloads, families
+from web.machine_families import machine_families
 from web.metrics import Metrics, serve_metrics
 from web.problems import trouble_of
 from web.refusals import Refused
@@ -51,7 +53,7 @@ async def asking(project, **given):
         app.state.access = Access(engine, engine.settings)
         serve_metrics(app, engine)
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 5))
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080", verify=False) as client:
             yield engine, app.state.metrics, client
 
 
@@ -267,5 +269,38 @@ def test_an_ill_service_is_told():
         ("pipecall_reload_ok",): 0,
         ("pipecall_reload_timestamp_seconds",): NOON.timestamp(),
         ("pipecall_schedules", "paused"): 1,
+    }
+    assert expected == {key: found[key] for key in expected}
+
+
+def test_those_who_share_the_store_are_counted():
+    """Processes by role and state, slots and leases of all, the leader, and what each queue has."""
+    lost, at_work = process("v", silent_s=99.0), process("w", running=1, queues=frozenset({"gpu"}))
+    machines = Machines(
+        at=NOON,
+        within=timedelta(seconds=30),
+        processes=(scheduler(), at_work, lost),
+        queues=(Queue("default", 2, NOON, 75.0), Queue("gpu", running=1, servers=("w",))),
+        leases=(Lease(1, "p", "gpu", 1, "w", NOON, 9.0), Lease(2, "p", "gpu", 1, "v", NOON, -60.0)),
+    )
+    found = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in machine_families(machines)
+        for sample in family.samples
+    }
+    expected = {
+        ("pipecall_processes", "scheduler", "working"): 1,
+        ("pipecall_processes", "worker", "working"): 1,
+        ("pipecall_processes", "silent", "worker"): 1,
+        ("pipecall_processes", "draining", "worker"): 0,
+        ("pipecall_leader",): 1,
+        ("pipecall_worker_slots",): 2,
+        ("pipecall_worker_running",): 1,
+        ("pipecall_leases",): 2,
+        ("pipecall_leases_expired",): 1,
+        ("pipecall_queue_waiting", "default"): 2,
+        ("pipecall_queue_lag_seconds", "default"): 75,
+        ("pipecall_queue_servers", "default"): 0,
+        ("pipecall_queue_servers", "gpu"): 1,
     }
     assert expected == {key: found[key] for key in expected}

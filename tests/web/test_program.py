@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 
 import httpx
 import pytest
@@ -28,10 +27,7 @@ def served(tmp_path_factory):
 
 def typed(project, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Type a command in another terminal."""
-    command = [sys.executable, "-m", "pipelines", *arguments]
-    return subprocess.run(
-        command, cwd=project.folder, env=project.environment, capture_output=True, text=True, timeout=30, check=False
-    )
+    return project.run("-m", "pipelines", *arguments)
 
 
 def test_a_token_made_in_a_terminal_lets_in_until_it_is_revoked(served):

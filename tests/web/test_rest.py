@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from pipelines.store import questions
+from pipelines.store import processes, questions
+from pipelines.store.processes import Beat
 from pipelines.store.questions import Ask
+from tests.others import process
 from tests.project import until
 
 OK, MADE, QUEUED, EMPTY = 200, 201, 202, 204
@@ -257,10 +259,61 @@ def test_two_of_the_same_request_at_one_time_make_one_run(site):
     """However many come together, one takes effect."""
 
     async def work() -> set[int]:
-        async with httpx.AsyncClient(base_url=site.address, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=site.address, timeout=30, verify=False) as client:
             asked = [
                 client.post("/api/pipelines/prices/runs", headers={"Idempotency-Key": "together"}) for _ in range(8)
             ]
             return {answer.json()["id"] for answer in await asyncio.gather(*asked)}
 
     assert 1 == len(site.on_loop(work))
+
+
+def test_what_may_go_on_at_one_time_is_the_limit_or_the_slots(site, client, monkeypatch):
+    """Of `max_parallel_jobs` over all machines and the room that they have, the smaller one counts, on every page."""
+    site.on_loop(lambda: site.engine.writer.call(processes.beat, Beat(process("w", slots=7), {})))
+    for limit, places in ((5, 5), (12, 11)):
+        monkeypatch.setattr(site.engine.reads, "_in_all", lambda limit=limit: limit)
+        told = client.get("/api/processes").json()
+        assert (11, limit) == (told["slots"], told["limit"])
+        assert [places] * 2 == [client.get(f"/api/scheduler{path}").json()["slots"] for path in ("", "/health")]
+        overview, machines = (client.get(path).text for path in ("/", "/machines"))
+        assert f"of {places}</span>" in overview
+        assert f"of {places}</span>" in machines
+        assert (limit == 5) == ('11</span> slots <span class="muted">max_parallel_jobs is 5' in machines)
+    site.on_loop(lambda: site.engine.writer.call(processes.leave, "w"))
+
+
+def test_the_page_of_a_run_that_waits_looks_who_is_there(site, client):
+    """What a queued run waits for is judged by who takes part now, not when somebody looked last."""
+    first, second = (client.post("/api/pipelines/waits/runs").json()["id"] for _ in range(2))
+    looked = site.engine.reads.seen()
+    page = client.get(f"/runs/{second}").text
+    for run in (second, first):
+        client.post(f"/api/runs/{run}/cancel")
+    assert f"queued behind #{first}" in page
+    assert site.engine.reads.seen() is not looked
+
+
+def test_those_who_share_the_store_are_told(site, client):
+    """The service and a worker beside it, the leader, what each queue has, and who holds the run that goes on."""
+    beat = Beat(process("w", queues=frozenset({"gpu"})), {})
+    site.on_loop(lambda: site.engine.writer.call(processes.beat, beat))
+    run = client.post("/api/pipelines/waits/runs").json()["id"]
+    until(lambda: client.get(f"/api/runs/{run}").json()["run"]["state"] == "running", "it never ran")
+    told = client.get("/api/processes").json()
+    held, page = client.get(f"/api/runs/{run}").json(), client.get(f"/runs/{run}").text
+    queues = {each["name"]: each for each in client.get("/api/queues").json()}
+    client.post(f"/api/runs/{run}/cancel")
+    site.on_loop(lambda: site.engine.writer.call(processes.leave, "w"))
+    own, other = told["processes"]
+    assert (own["id"], True, os.getpid(), 4) == (told["leader"], own["alive"], own["pid"], own["slots"])
+    assert {"id": own["id"], "host": own["host"], "pid": os.getpid()} == held["holder"]
+    assert f"{own['host']}, pid {os.getpid()}</bdi>" in page
+    until(lambda: client.get(f"/api/runs/{run}").json()["holder"] is None, "it is still held")
+    assert ("w", "worker", "h", ["gpu"], False) == tuple(other[n] for n in ("id", "role", "host", "queues", "leads"))
+    assert (run, "waits", own["id"]) in [(each["run_id"], each["pipeline"], each["owner"]) for each in told["leases"]]
+    assert ([own["id"]], [own["id"], "w"], 0) == (
+        queues["default"]["servers"],
+        queues["gpu"]["servers"],
+        queues["gpu"]["waiting"],
+    )

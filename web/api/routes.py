@@ -6,7 +6,7 @@ from fastapi import APIRouter, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 
 from web.access import SESSION_COOKIE
-from web.api import matters, pipelines, runs, schedules, service
+from web.api import machines, matters, pipelines, runs, schedules, service
 
 
 def router() -> APIRouter:
@@ -18,6 +18,6 @@ def router() -> APIRouter:
         name=SESSION_COOKIE, auto_error=False, scheme_name="session", description="A browser that signed in."
     )
     whole = APIRouter(prefix="/api", dependencies=[Security(token), Security(session)])
-    for each in (pipelines, runs, schedules, matters, service):
+    for each in (pipelines, runs, schedules, matters, machines, service):
         whole.include_router(each.router)
     return whole

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines import AuditEntry, Run, RunState, Verb
 from web.asking import Before, Change, Limit, Name, Number, Wanted, Who, engine_of, see, verbs_of
-from web.values import AttemptValue, LineValue, ProgressValue, RunDetail, Runs, RunValue, StageValue
+from web.values import AttemptValue, HolderValue, LineValue, ProgressValue, RunDetail, Runs, RunValue, StageValue
 
 router = APIRouter(tags=["runs"])
 
@@ -63,17 +63,18 @@ async def every(
 
 @router.get("/runs/{number}", summary="One run")
 async def one(request: Request, who: Who, number: Number) -> RunDetail:
-    """A run with its attempts, the counts of its stages, and how far it is."""
+    """A run with its attempts, the counts of its stages, how far it is, and which process executes it."""
     engine = engine_of(request)
     reads = engine.reads
     run = await reads.run(number)
     see(request, who, run.pipeline)
-    far = None if run.state.final else await reads.progress(number)
+    far = await reads.progress(number) if run.state is RunState.RUNNING else None
     return RunDetail(
         run=RunValue.of(run, engine.redactor),
         attempts=[AttemptValue.model_validate(each) for each in await reads.attempts(number)],
         stages=[StageValue.model_validate(each) for each in await reads.stages(number)],
         progress=ProgressValue.model_validate(far) if far is not None else None,
+        holder=HolderValue.model_validate(run.holder) if run.holder is not None else None,
     )
 
 

@@ -8,7 +8,7 @@ import socket
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from pipelines import AuditEntry, Engine, Status, StoreError, Verb
+from pipelines import AuditEntry, Engine, RunState, Status, StoreError, Verb
 from web.access import access_of
 from web.asking import Change, Who, engine_of, see, verbs_of
 from web.events import Event, Events
@@ -42,6 +42,7 @@ async def scheduler(request: Request, who: Who) -> SchedulerValue:
     see(request, who, None)
     engine = engine_of(request)
     told, mine = await engine.serving(), (os.getpid(), socket.gethostname())
+    machines = await engine.reads.machines()
     return SchedulerValue(
         version=program_version(),
         pid=os.getpid(),
@@ -51,8 +52,8 @@ async def scheduler(request: Request, who: Who) -> SchedulerValue:
         timezone=engine.catalog.options.timezone,
         pipelines=len(engine.catalog.pipelines),
         schedules=len(engine.jobs.rows),
-        slots=engine.catalog.options.max_parallel_jobs,
-        running=len(engine.live),
+        slots=machines.places if machines.many else engine.catalog.options.max_parallel_jobs,
+        running=engine.overview.counts()[RunState.RUNNING],
         reload=_reload(engine),
     )
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from web.pages import (
     calendar,
+    machines,
     mutes,
     overview,
     pipeline,
@@ -24,7 +25,7 @@ __all__ = ["problem_page", "router"]
 
 router = APIRouter(include_in_schema=False)
 _PARTS = (
-    *(overview, pipelines, pipeline, mutes, runs, run, schedules, calendar, records, questions, reloading),
+    *(overview, pipelines, pipeline, mutes, runs, run, schedules, calendar, records, machines, questions, reloading),
     signing,
 )
 for _part in _PARTS:

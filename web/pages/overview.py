@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from pipelines import Engine, Mark, PipelineView, Run, RunState, StageCount, Verb
+from pipelines import Engine, Mark, PipelineView, Progress, Run, RunState, StageCount, Verb
 from web import pictures
 from web.access import Caller, caller
 from web.pages.frame import engine_of, page, started_by, verbs_of, zone_of
@@ -36,6 +36,7 @@ class Going:
     state: RunState
     began: str
     since: datetime
+    again: datetime | None
     by: str
     waits: str | None
     done: int | None
@@ -59,6 +60,7 @@ async def overview(request: Request, who: Annotated[Caller, Depends(caller)]) ->
     cancel = verbs.within(who.actor, Verb.CANCEL, {run.pipeline for run in live[:LIVE]})
     marks = [mark for mark in await engine.reads.newest(LOOKED_AT) if mark.pipeline in names]
     health = await engine.health()
+    far = await engine.following.of(run.id for run in live[:LIVE] if run.state is RunState.RUNNING)
     return page(
         request,
         "overview.html",
@@ -70,11 +72,12 @@ async def overview(request: Request, who: Annotated[Caller, Depends(caller)]) ->
         failing=shown,
         failing_count=len(failing),
         health=health,
+        machines=engine.reads.seen(),
         health_sign=_SIGNS[health.status.value],
         health_words=_VERDICTS[health.status.value],
         hours=pictures.columns(hours(marks, engine.clock(), zone_of(engine))),
         hours_cut=LOOKED_AT if len(marks) >= LOOKED_AT else 0,
-        live=[going(engine, run, run.pipeline in cancel) for run in live[:LIVE]],
+        live=[going(engine, run, far.get(run.id), may_cancel=run.pipeline in cancel) for run in live[:LIVE]],
         live_more=max(len(live) - LIVE, 0),
         may_run=verbs.within(who.actor, Verb.RUN, {run.pipeline for run in shown if run is not None}),
         pipelines_count=f"{len(seen):,}",
@@ -84,9 +87,8 @@ async def overview(request: Request, who: Annotated[Caller, Depends(caller)]) ->
     )
 
 
-def going(engine: Engine, run: Run, may_cancel: bool) -> Going:
-    """Return how a run is shown that is not over."""
-    live = engine.live.get(run.id)
+def going(engine: Engine, run: Run, live: Progress | None, *, may_cancel: bool) -> Going:
+    """Return how a run is shown that is not over; `live` says how far it is, where that is known."""
     done = round(live.done * 100) if live is not None and live.done is not None else None
     return Going(
         id=run.id,
@@ -94,6 +96,7 @@ def going(engine: Engine, run: Run, may_cancel: bool) -> Going:
         state=run.state,
         began="started" if run.started_at is not None else "queued",
         since=run.started_at or run.queued_at,
+        again=run.not_before if run.state is RunState.WAITING_RETRY else None,
         by=started_by(run),
         waits=engine.overview.waiting_for(run),
         done=min(max(done, 0), 100) if done is not None else None,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from markupsafe import Markup
 from starlette.responses import PlainTextResponse
 
-from pipelines import Asked, Engine, Run, StageCount, UnknownName, Verb
+from pipelines import Asked, Engine, Run, RunState, StageCount, UnknownName, Verb
 from web import pictures, words
 from web.access import Caller, caller
 from web.pages.deeds import done, submitted
@@ -19,6 +19,7 @@ router = APIRouter()
 
 LINES = 400
 """So many lines of the log stand on the page; the file has all."""
+WAITING = frozenset({RunState.QUEUED, RunState.WAITING_RETRY})
 LONGEST_ID = 18
 
 
@@ -41,7 +42,9 @@ async def run(request: Request, run_id: str, who: Annotated[Caller, Depends(call
     """Show one."""
     engine = engine_of(request)
     shown = await found(request, who, run_id)
-    live = engine.live.get(shown.id)
+    if shown.state in WAITING:
+        await engine.reads.machines()  # so that what it waits for is what is the case now
+    live = await engine.following.one(shown.id) if shown.state is RunState.RUNNING else None
     counts = live.stages if live is not None else await engine.reads.stages(shown.id)
     may_logs = may(request, who, Verb.LOGS, shown.pipeline)
     lines = await engine.reads.log(shown.id, LINES) if may_logs else []

@@ -55,13 +55,18 @@
 
   // ---------------------------------------------------------------- asking first
   const sure = document.getElementById("sure");
+  let undecided = false;  // the form that is asked about stays where it is until the answer
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (!form.dataset.sure || form.dataset.said || !sure) { return; }
     event.preventDefault();
     sure.querySelector("h2").textContent = form.dataset.sure;
     sure.returnValue = "no";
-    sure.onclose = () => { if (sure.returnValue === "yes") { form.dataset.said = "yes"; form.requestSubmit(); } };
+    sure.onclose = () => {
+      undecided = false;
+      if (sure.returnValue === "yes") { form.dataset.said = "yes"; form.requestSubmit(); }
+    };
+    undecided = true;
     sure.showModal();
   });
 
@@ -105,16 +110,17 @@
   const refresh = async () => {
     waiting = 0;
     if (document.hidden) { return; }
-    if (asking || sure?.open) { soon(); return; }
+    if (asking || undecided) { soon(); return; }
     asking = true;
     try {
       const answer = await fetch(document.body.dataset.url, { headers: { "X-Refresh": "1" }, redirect: "error" });
       if (!answer.ok) { throw new Error(answer.status); }
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-      for (const part of document.querySelectorAll("[data-live]")) {
+      for (const part of undecided ? [] : document.querySelectorAll("[data-live]")) {
         const other = fresh.getElementById(part.id);
         if (other) { replace(part, other); }
       }
+      if (undecided) { soon(); }
       toEnd();
       state.textContent = "";
     } catch { state.textContent = "Not up to date: the service does not answer."; }

@@ -10,7 +10,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-from tests.web.pages.site import LONG
+from pipelines.store import processes
+from pipelines.store.processes import Beat
+from tests.others import process
+from tests.web.pages.site import LONG, NASTY
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -34,7 +37,10 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def used(site):
-    """A site on which runs have been; gives the id of a failed one, and of one that goes on."""
+    """A site beside which a worker fell silent and runs have been; the ids of a failed one, and of one that goes on."""
+    lost = process(f"lost{NASTY[:60]}", host=LONG, queues=frozenset({"default", NASTY[:90].replace(chr(0), "")}))
+    site.on_loop(lambda: site.engine.writer.call(processes.beat, Beat(lost)))
+    site.on_loop(site.engine.reads.machines)
     site.ran("good")
     return site, site.ran(LONG), site.started("waits")
 
@@ -76,22 +82,31 @@ def paths(failed: int, running: int) -> tuple[str, ...]:
         "/calendar",
         "/missed",
         "/audit",
+        "/machines",
         *more,
     )
 
 
-@pytest.mark.parametrize(("size", "scheme"), [(DESK, "light"), (PHONE, "dark")])
-def test_pages_are_accessible_and_fit(used, opened, size, scheme):
-    """On no page axe finds a fault, in light and in dark, and none has to be moved sideways."""
+EXAMINE = """axe.run({resultTypes: ["violations"]}).then(found => [
+    document.documentElement.scrollWidth,
+    found.violations.map(each => [each.id, each.nodes.map(node => node.html.slice(0, 200))]),
+])"""
+
+
+def test_pages_are_accessible_and_fit(used, opened):
+    """On no page axe finds a fault, at a desk in light and on a phone in dark; none has to be moved sideways."""
     _, failed, running = used
-    page = opened("/audit", size, scheme)
-    faults, axe = {}, Axe()
+    page, axe, faults = opened("/audit"), Axe().axe_script, {}
     for path in paths(failed, running):
         page.goto(path)
-        found = axe.run(page).response["violations"]
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        if found or wide > size["width"]:
-            faults[path] = (wide, [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found])
+        page.evaluate(axe)
+        for size, scheme in ((DESK, "light"), (PHONE, "dark")):
+            page.set_viewport_size(size)
+            page.emulate_media(color_scheme=scheme)
+            wide, found = page.evaluate(EXAMINE)
+            if found or wide > size["width"]:
+                faults[path, scheme] = (wide, found)
+        page.set_viewport_size(DESK)
     assert {} == faults
 
 
@@ -146,6 +161,27 @@ def test_run_cancel_and_run_again_by_keyboard(used, opened):
             page.keyboard.press("Enter")
     expect(page.get_by_text(re.compile("is queued, as"))).to_be_visible()
     expect(page.locator("h1").get_by_text("running")).to_be_visible(timeout=10_000)
+
+
+def test_news_that_come_amid_the_question_take_no_answer_away(used, opened):
+    """A page that is brought up to date while somebody is asked whether a run shall be cancelled cancels it on Yes."""
+    site, _, _ = used
+    run, held = site.started("waits"), []
+    page = opened("/audit")
+    page.route(f"**/runs/{run}", lambda it: held.append(it) if "x-refresh" in it.request.headers else it.continue_())
+    with page.expect_request(lambda asked: "x-refresh" in asked.headers):
+        page.goto(f"/runs/{run}")
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    answer = held[0].fetch()
+    with page.expect_request(lambda asked: "x-refresh" in asked.headers):  # the next one: that answer was dealt with
+        held[0].fulfill(
+            response=answer, body=answer.text().replace('<dl class="facts">', '<p>New</p><dl class="facts">')
+        )
+        page.wait_for_function("() => document.querySelector('[data-live-state]').textContent === ''")
+        page.unroute(f"**/runs/{run}")
+        page.get_by_role("dialog").get_by_role("button", name="Yes").click()
+        expect(page.get_by_text("is being cancelled.")).to_be_visible()
 
 
 def test_without_script_all_of_it_works(used, opened):

@@ -16,7 +16,7 @@ PATHS = (
     *("/", "/pipelines", "/pipelines?q=good&only=off&page=99", "/pipelines/good", f"/pipelines/{LONG}"),
     *("/pipelines/waits", "/pipelines/takes", "/runs", "/runs?pipeline=good", "/runs?state=failed&pipeline=good"),
     *("/runs?schedule=good&state=succeeded", "/runs?before=2", "/schedules", "/schedules?q=good&page=x", "/calendar"),
-    *("/schedules?pipeline=good&when=every+monday+at+08:00", "/missed", "/audit", "/missed?limit=9999"),
+    *("/schedules?pipeline=good&when=every+monday+at+08:00", "/missed", "/audit", "/missed?limit=9999", "/machines"),
 )
 
 

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines import Mark, RunState, StageCount
@@ -53,6 +53,7 @@ def test_trends_take_any_durations(seconds):
     sound(pictures.trend(seconds))
 
 
+@settings(max_examples=30)
 @given(hours, hours)
 def test_heat_maps_take_any_counts(some, bad):
     """A heat map of any counts is sound and has a cell for each hour of the week."""

@@ -9,6 +9,7 @@ revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+oldest = "0001"
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")

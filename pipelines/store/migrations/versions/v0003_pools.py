@@ -9,6 +9,7 @@ revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+oldest = "0003"
 
 _KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _LIVE = sa.text("state IN ('queued', 'running', 'waiting_retry')")

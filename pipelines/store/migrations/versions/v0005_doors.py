@@ -9,6 +9,7 @@ revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
+oldest = "0005"
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
