@@ -213,12 +213,14 @@ class _OwnServer:
     def freeze(self) -> None:
         """Stop all its processes where they stand; connections stay open, and nothing answers."""
         for each in self.family():
-            each.suspend()
+            with suppress(psutil.NoSuchProcess):  # a connection's process that was about to end
+                each.suspend()
 
     def thaw(self) -> None:
         """Let it go on after `freeze`."""
         for each in self.family():
-            each.resume()
+            with suppress(psutil.NoSuchProcess):  # killed as it stood
+                each.resume()
 
 
 @dataclass

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Iterable
 
 from pipelines.chain import Chain, StageBuilder
-from pipelines.execution.lease import Lease
+from pipelines.execution.lease import NOT_BEGUN, Lease
 from pipelines.execution.lines import FLUSH_EVERY_S, Lines, RunLogs
 from pipelines.execution.protocol import Listener, ListenerPort, Stop, supervise
-from pipelines.model import Job, Outcome, RunError, RunState
+from pipelines.model import Job, Outcome, RunState
 
 COUNTS_EVERY = 5
 """Counts are told with every fifth flush of the log."""
@@ -85,7 +85,7 @@ async def reported(chain: Chain, job: Job, listener: Listener, logs: RunLogs, le
     It does not begin where its lease is over: this process slept just now, and another may execute it.
     """
     if lease is not None and lease.over:
-        return Outcome(state=RunState.CRASHED, error=RunError(type="LeaseOver", message="its lease was over"))
+        return NOT_BEGUN
     report = _Report(chain, listener)
     with logs.taking(job.run_id, report.lines.add):
         try:

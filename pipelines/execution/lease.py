@@ -6,6 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pipelines import elapsed
+from pipelines.model import Outcome, RunError, RunState
+
+NOT_BEGUN = Outcome(state=RunState.CRASHED, error=RunError(type="LeaseOver", message="its lease was over"))
+"""What becomes of a run whose lease is over when its chain is about to begin: another may execute it."""
 
 
 class Lease:

@@ -28,6 +28,11 @@ class Watchdog:
         """Bite at `until_s` (by the clock), or (None) not at all; it counts from the next look at the time."""
         self._until_s = until_s
 
+    @property
+    def over(self) -> bool:
+        """True once the time is over, whether it has bitten or is about to."""
+        return self._until_s is not None and self._until_s <= self._clock()
+
     def wait(self, news: socket.socket) -> None:
         """Return when there is something to read, its end too; bite when there is nothing, and the time is over."""
         poll = select.poll()

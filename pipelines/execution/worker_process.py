@@ -26,6 +26,7 @@ from typing import Any
 from pipelines.chain import Chain
 from pipelines.chain.failure import failed
 from pipelines.execution.channel import Channel, LogSender, WirePort
+from pipelines.execution.lease import NOT_BEGUN
 from pipelines.execution.lines import FLUSH_EVERY_S
 from pipelines.execution.watchdog import Watchdog
 from pipelines.execution.wire import BadFrame, Frame, counts_to_json, encoded, job_from_json, outcome_frames
@@ -115,6 +116,8 @@ class WorkerProcess:
         try:
             if self._cancelled == token:
                 return Outcome(state=RunState.CANCELLED)
+            if self._watchdog.over:  # the watchdog may come too late for a chain that takes no time
+                return NOT_BEGUN
             outcome = await chain.run()
             if self._channel.copied:
                 os._exit(0)  # a stage's `os.fork` that came back to us: this run and the next are the original's
