@@ -84,7 +84,11 @@ class Worker:
         """
         started = await start(arguments)
         worker = cls(started)
-        reader, worker._writer = await asyncio.open_unix_connection(sock=started.socket, limit=READ_LIMIT)
+        try:
+            reader, worker._writer = await asyncio.open_unix_connection(sock=started.socket, limit=READ_LIMIT)
+        except BaseException:
+            await started.discard()
+            raise
         worker._reading = asyncio.create_task(worker._read(reader), name=f"worker {worker.pid} frames")
         worker._reaping = asyncio.create_task(worker._reap(), name=f"worker {worker.pid} end")
         return worker

@@ -40,6 +40,12 @@ class Started:
     output: Output
     output_transport: asyncio.ReadTransport
 
+    async def discard(self) -> None:
+        """End it before it was used."""
+        self.socket.close()
+        self.output_transport.close()
+        await _end(self.process)
+
 
 async def start(arguments: WorkerArguments) -> Started:
     """Start a worker process in a session of its own, so that no Ctrl-C meant for the service reaches it.
@@ -70,8 +76,18 @@ async def start(arguments: WorkerArguments) -> Started:
         theirs.close()
         os.close(write_end)
     loop = asyncio.get_running_loop()
-    transport, output = await loop.connect_read_pipe(Output, os.fdopen(read_end, "rb", 0))
+    try:
+        transport, output = await loop.connect_read_pipe(Output, os.fdopen(read_end, "rb", 0))
+    except BaseException:
+        ours.close()
+        await _end(process)
+        raise
     return Started(process, ours, output, transport)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    kill_group(process)
+    await process.wait()
 
 
 def kill_group(process: asyncio.subprocess.Process) -> None:

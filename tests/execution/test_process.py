@@ -9,8 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+from pipelines.execution.process_worker import Worker
+from pipelines.execution.system_process import WorkerArguments
 from pipelines.model import RunState
 from tests.execution.conftest import PLUGINS, execute, job, opened, until
 
@@ -154,6 +157,29 @@ async def test_what_a_stage_started_dies_with_its_process(tmp_path):
     async with opened("process") as executor:
         await execute(executor, job(("leave_child", {"pid_file": str(pid_file)})))
         await until(lambda: not alive(pid_file.read_text(encoding="utf-8")))
+
+
+async def test_a_start_given_up_leaves_nothing():
+    """Wherever the start of a worker process is cancelled, no process, socket or pipe is left of it."""
+    before = left_behind()
+    for turns in range(100):
+        spawning = asyncio.create_task(Worker.spawn(WorkerArguments(None, ())))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if spawning.done():
+            break
+        spawning.cancel()
+        await asyncio.wait((spawning,))
+        assert before == left_behind(), f"cancelled after {turns} turns of the loop"
+    spawning.result().kill()
+    await spawning.result().ended()
+    assert turns > 2
+
+
+def left_behind():
+    """How many files this process has open, and who its children are."""
+    this = psutil.Process()
+    return this.num_fds(), [child.pid for child in this.children()]
 
 
 async def test_runs_go_on_at_the_same_time(tmp_path):
