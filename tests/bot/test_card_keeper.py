@@ -116,6 +116,10 @@ class Keeping:
         await self.store.put(Card(message_id, channel_id, run.id, AT))
         return run
 
+    async def reported(self, note):
+        """Wait until all is known that a card shows of the run: it does not change by itself after that."""
+        await soon(lambda: any(live.note == note and live.stages for live in self.scheduler.live.values()))
+
     async def begin(self, cards=1):
         await self.keeper.start()
         await soon(lambda: self.keeper.live == cards and self.time.waiting >= cards)
@@ -144,16 +148,17 @@ async def test_progress_is_shown_ever_more_seldom(project, gate):
     gate.say("0.1 one")
     async with keeping(project) as here:
         await here.run()
-        await soon(lambda: any(live.note == "one" for live in here.scheduler.live.values()))
+        await here.reported("one")
         await here.begin()
         await here.advance(30)
-        assert 1 == len(here.discord.edits)
-        assert "10% · one" in here.discord.edits[0][2]
+        shown = [text for _, _, text in here.discord.edits]
+        assert len(shown) == len(set(shown)) > 0  # on a busy machine even this stage takes time enough to be told
+        assert all("10% · one" in text for text in shown)
         for number in range(2, 26):
             await noted(here, gate, number)
             await here.advance(5, step=1)
         times = here.discord.times(100)
-        gaps = [round(after - before, 1) for before, after in pairwise(times[1:])]
+        gaps = [round(after - before, 1) for before, after in pairwise(times[len(shown) :])]
         assert {5.0, 10.0} >= set(gaps)
         assert gaps == sorted(gaps)
         assert 10.0 == gaps[-1]
@@ -207,12 +212,13 @@ async def test_cards_of_a_channel_share_its_edits(project, gate):
         for number in range(101, 104):
             await here.store.put(Card(number, 42, first.id, AT))
         await here.store.put(Card(200, 43, first.id, AT))
-        await soon(lambda: any(live.note == "one" for live in here.scheduler.live.values()))
+        await here.reported("one")
         await here.begin(cards=5)
         await here.advance(60)
-        in_one = sorted(at for at, message_id, _ in here.discord.edits if message_id < 200)
-        assert 4 == len(in_one)
-        assert all(after - before >= 2 for before, after in pairwise(in_one))
+        in_one = sorted((at, message_id) for at, message_id, _ in here.discord.edits if message_id < 200)
+        assert {100, 101, 102, 103} == {message_id for _, message_id in in_one}
+        assert all(after - before >= 2 for (before, _), (after, _) in pairwise(in_one))
+        assert here.discord.times(200)[0] < in_one[-1][0]
 
 
 async def test_a_deleted_card_is_left_alone(project, gate):
