@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from time import perf_counter
+from time import thread_time
 
 import pytest
 
@@ -145,6 +145,6 @@ def test_ten_thousand_are_told_at_once(machine):
     machine.catalog._all = made  # as `replace` does with a loaded file, whose reading is not what is measured
     machine.versions.renew()
     assert 10_000 == len(machine.versions.all())
-    began = perf_counter()
+    began = thread_time()
     told = {machine.versions.of(name) for name in made}
-    assert (10_000, True) == (len(told), perf_counter() - began < 0.5)
+    assert (10_000, True) == (len(told), thread_time() - began < 0.5)

@@ -189,12 +189,12 @@ may february 5 9 30 2027 0 99 9am 13:30 25:00 :15 noon midnight day days hour mi
 @example("\ud800\0")
 def test_any_text_is_understood_or_refused(text):
     """Whatever is typed has a next instant or is a BadSchedule, and takes less than a key stroke."""
-    begun = time.perf_counter()
+    begun = time.thread_time()
     try:
         known = read(text)
     except BadSchedule:
         known = None
-    assert time.perf_counter() - begun < 0.5
+    assert time.thread_time() - begun < 0.5
     assert known is None or known.trigger.next_after(NOW) > NOW
 
 
@@ -222,10 +222,10 @@ def test_the_words_of_a_schedule_are_understood(fields):
 
 def test_parsing_is_fast():
     """A text is read in far less than five milliseconds, so that each key stroke may ask."""
-    begun = time.perf_counter()
+    begun = time.thread_time()
     for number in range(100):
         read(f"every monday and thursday at 18:{number % 60:02}")
-    assert time.perf_counter() - begun < 0.5
+    assert time.thread_time() - begun < 0.5
 
 
 # ------------------------------------------------------------------ outlook

@@ -167,9 +167,9 @@ async def test_ten_thousand_pipelines_stay_few_series(shop):
         metrics._names.take(f"p{n}" for n in range(10_000))
         await metrics.text("")
         fresh(metrics)
-        began = time.perf_counter()
+        began = time.process_time()
         text, _ = await metrics.text("")
-        took_s = time.perf_counter() - began
+        took_s = time.process_time() - began
     found = values(text.decode())
     labels = {dict(rest)["pipeline"] for name, *rest in found if name == "pipecall_runs_ended_total"}
     assert (NAMES + 1, True) == (len(labels), OTHERS in labels)
