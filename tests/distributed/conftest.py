@@ -18,7 +18,7 @@ from pipelines.store import database, history, runs, sharing, ticket_tables
 from tests import forked
 from tests.project import DEADLINE_S, Project, Service, fresh_store, until
 
-LEASE_S = "2"
+LEASE_S = "3"
 FILE = """
 scheduler: {max_parallel_jobs: 4}
 pipelines:

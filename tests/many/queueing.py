@@ -21,6 +21,7 @@ from tests.many.fleet import Fleet
 
 PLUGIN = """
 import asyncio
+import ctypes
 import time
 from pathlib import Path
 
@@ -59,9 +60,9 @@ def nap(item):
     time.sleep(current_run().params["seconds"])
     note("end")
 
-def spin(item):
+def hold(item):
     note("begin")
-    sum(range(current_run().params["numbers"]))  # in C from its beginning to its end, and no other thread may run
+    ctypes.PyDLL(None).usleep(int(1e6 * current_run().params["seconds"]))  # in C, and no other thread has its turn
     note("end")
 """
 FILE = """
@@ -74,7 +75,7 @@ pipelines:
   kept: {chain: [far.keep]}
   gated: {max_instances: 100, chain: [far.keep_gate]}
   nap: {max_instances: 100, chain: [far.nap]}
-  spin: {max_instances: 100, chain: [far.spin]}
+  hold: {max_instances: 100, chain: [far.hold]}
 """
 
 

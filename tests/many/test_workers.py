@@ -219,14 +219,14 @@ def test_a_stage_that_blocks_stops_no_renewal_and_a_wish_to_cancel_arrives_witho
     """Sleeping, or in C where no other thread has its turn, for longer than a lease, a run keeps its first attempt."""
     fleet = queue.fleet
     started(fleet, ["--concurrency", "4"])
-    naps, [unwanted] = queue.add("nap", params={"seconds": 3}), queue.add("gated")
-    spins = queue.add("spin", params={"numbers": 400_000_000})
-    at_work(queue, [*naps, *spins, unwanted])
+    longer = {"seconds": LEASE_S * 1.5}
+    blocking, [unwanted] = queue.add("nap", params=longer) + queue.add("hold", params=longer), queue.add("gated")
+    at_work(queue, [*blocking, unwanted])
     queue.cancel(unwanted, told=False)
     fleet.until_state(unwanted, "cancelled")
-    queue.until_over(naps + spins)
-    assert [["succeeded"]] * 2 == [queue.attempts(run) for run in naps + spins]
-    assert min(span.last - span.begin for span in fleet.spans() if span.run in spins) > LEASE_S
+    queue.until_over(blocking)
+    assert [["succeeded"]] * 2 == [queue.attempts(run) for run in blocking]
+    assert min(span.last - span.begin for span in fleet.spans() if span.run in blocking) > LEASE_S
     all_is_well(queue)
 
 
@@ -269,7 +269,7 @@ def test_limits_hold_over_all_workers(queue):
 def test_a_full_disk_delays_the_end_of_a_run_and_begins_none(queue):
     """While the database takes no row, what has ended waits to be recorded; then it is, and the next begins."""
     fleet = queue.fleet
-    started(fleet, ["--concurrency", "1"], ["--queues", "other"])
+    started(fleet, ["--concurrency", "1"], ["--queues", "other"], RUN_LEASE_SECONDS="20")
     [ends] = queue.add("gated")
     at_work(queue, [ends])
     [waits] = queue.add("quick")
