@@ -24,6 +24,12 @@ READY = "ready"
 LEADS = "this process leads"
 LEASE_S = 3.0
 """Leases of a fleet last so long, in seconds: as short as a busy machine does not lose them by itself."""
+ELSEWHERE = """
+CREATE FUNCTION elsewhere() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN NEW.machine := 'elsewhere:1'; RETURN NEW; END $$;
+CREATE TRIGGER elsewhere BEFORE INSERT OR UPDATE ON processes FOR EACH ROW EXECUTE FUNCTION elsewhere();
+"""
+"""From then on no process believes that another is on the same machine."""
 
 
 @dataclass

@@ -117,8 +117,7 @@ class Plan:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             self._pass(self._dice.uniform(0.1, 1.0))
-            for each in [each for each in self._up if each.process.poll() is not None]:
-                self._replace(each)
+            self._replace_ended()
             names = list(self._faults)
             (name,) = self._dice.choices(names, [weight for weight, _ in self._faults.values()])
             if (victim := self._victim()) is not None:
@@ -133,6 +132,9 @@ class Plan:
             typed.wait(TYPED_S)
         since = datetime.now(UTC)
         self._pass(WRITTEN_S)
+        self._replace_ended()  # those that PostgreSQL's last restart met at their start
+        while self._later:
+            self._pass(0.1)
         until = time.monotonic() + PATIENCE_S
         while (left := self._fleet.rows(LIVE, since)) and time.monotonic() < until:
             self._pass(0.2)
@@ -183,6 +185,10 @@ class Plan:
         self._up.remove(gone)
         proxy = self._behind.get(gone.process.pid)
         self._in(self._dice.uniform(0.0, 1.5), lambda: self._up.append(self._begin(proxy)))
+
+    def _replace_ended(self) -> None:
+        for each in [each for each in self._up if each.process.poll() is not None]:
+            self._replace(each)
 
     def _kill(self, victim: Service) -> None:
         self._replace(victim)

@@ -12,16 +12,10 @@ import psutil
 import pytest
 
 from tests.many import ledger
-from tests.many.fleet import LEASE_S, READY, Fleet, children, kill, send
+from tests.many.fleet import ELSEWHERE, LEASE_S, READY, Fleet, children, kill, send
 from tests.many.queueing import Queue, queue_at
 from tests.project import Service, fresh_store, until
 
-ELSEWHERE = """
-CREATE FUNCTION elsewhere() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN NEW.machine := 'elsewhere:1'; RETURN NEW; END $$;
-CREATE TRIGGER elsewhere BEFORE INSERT OR UPDATE ON processes FOR EACH ROW EXECUTE FUNCTION elsewhere();
-"""
-"""From then on no process believes that another is on the same machine."""
 CLAIMING = "SELECT pg_advisory_xact_lock(7306002, hashtext(current_schema()))"
 """What every claim waits for."""
 

@@ -13,6 +13,7 @@ from playwright.sync_api import expect, sync_playwright
 from pipelines.store import processes
 from pipelines.store.processes import Beat
 from tests.others import process
+from tests.project import until
 from tests.web.pages.site import LONG, NASTY
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -169,8 +170,8 @@ def test_news_that_come_amid_the_question_take_no_answer_away(used, opened):
     run, held = site.started("waits"), []
     page = opened("/audit")
     page.route(f"**/runs/{run}", lambda it: held.append(it) if "x-refresh" in it.request.headers else it.continue_())
-    with page.expect_request(lambda asked: "x-refresh" in asked.headers):
-        page.goto(f"/runs/{run}")
+    page.goto(f"/runs/{run}")
+    until(lambda: page.evaluate("true") and bool(held), "the page was not brought up to date")
     page.get_by_role("button", name="Cancel", exact=True).click()
     expect(page.get_by_role("dialog")).to_be_visible()
     answer = held[0].fetch()
