@@ -185,11 +185,11 @@ class Service:
 
 
 def until(condition: Callable[[], bool], complaint: str, detail: Callable[[], str] = lambda: "") -> None:
-    """Poll until `condition` holds; fail with `complaint` at the deadline."""
+    """Poll until `condition` holds; fail with `complaint` at the deadline, and `detail` in place of its `{}` or after."""
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(complaint.format(detail()))
+            raise AssertionError((complaint if "{}" in complaint else f"{complaint}\n{{}}").format(detail()))
         time.sleep(0.05)
 
 
