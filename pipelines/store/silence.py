@@ -6,8 +6,9 @@ its time. So whoever has waited `SILENCE_S` for an answer asks the server for an
 in words, it waits on; else the connection counts as broken.
 
 The other way round the server ends a transaction in which nothing is asked for a while
-(`idle_in_transaction_session_timeout`). It does not count that time after a request to flush, with which psycopg ends
-many rows at once: who was frozen then would keep its locks until it wakes. `_Rows` ends them without.
+(`idle_in_transaction_session_timeout`). It counts that time from the `Sync` at the end of what it was sent: who was
+frozen between two of many rows (`executemany`), or after them with a request to flush, as psycopg sends them, would
+keep its locks until it wakes. `_Rows` sends them all at once, with their `Sync`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
+from psycopg.generators import send
 from psycopg.waiting import Ready, Wait
 
 R = TypeVar("R")
@@ -30,7 +32,17 @@ ANSWER_S = 5
 
 
 class _Rows(psycopg.Pipeline):
-    """A pipeline that ends with its `Sync`: the server answers that at once, and then knows that it has to wait."""
+    """A pipeline that sends nothing before its `Sync`: the server answers that, and then knows that it has to wait.
+
+    Only beyond libpq's 64 KiB of output do rows go ahead.
+    """
+
+    def _communicate_gen(self) -> PQGen[None]:
+        if not self.result_queue or self.result_queue[-1] is not None:  # no `Sync` yet
+            return
+        while self.command_queue:
+            self.command_queue.popleft()()
+        yield from send(self.pgconn)
 
     def _exit_gen(self) -> PQGen[None]:
         return self._sync_gen()

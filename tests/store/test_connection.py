@@ -9,16 +9,18 @@ import time
 from collections import Counter
 from contextlib import asynccontextmanager, suppress
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from pipelines.errors import StoreError
 from pipelines.store import database, postgresql, silence
+from pipelines.store.silence import Session
 from pipelines.store.transactions import Transactions
 from pipelines.store.writer import Reader, Writer
 from tests.proxy import proxied
-from tests.servers import LOOPBACK, own_postgres
+from tests.servers import LOOPBACK, libpq, own_postgres
 
 DEADLINE_S = 30
 
@@ -170,6 +172,29 @@ async def test_a_black_hole_is_noticed(engine, server, proxy, monkeypatch, caplo
         proxy.heal()
 
     assert (set(), set()) == await shaken(engine, server, "hole", fault)
+
+
+def test_rows_are_sent_with_the_end_of_all(url):
+    """Amid many rows the server waits for nothing: it ends the transaction of who is frozen then."""
+    with Session.connect(libpq(url)) as conn, psycopg.connect(libpq(url), autocommit=True) as other:
+        conn.execute("CREATE TEMP TABLE rows (id integer PRIMARY KEY)")
+        asked = "SELECT state FROM pg_stat_activity WHERE pid = %s"
+
+        def rows(count):
+            for number in range(count):
+                yield (number,)
+                [(state,)] = other.execute(asked, [conn.info.backend_pid]).fetchall()
+                assert "idle in transaction" == state
+
+        cursor = conn.cursor()
+        cursor.executemany("INSERT INTO rows VALUES (%s)", rows(5))
+        assert 5 == cursor.rowcount
+        with pytest.raises(psycopg.errors.UniqueViolation), conn.transaction():
+            cursor.executemany("INSERT INTO rows VALUES (%s)", [(6,), (1,), (7,)])
+        cursor.executemany("INSERT INTO rows VALUES (%s) RETURNING id", [(8,), (9,)], returning=True)
+        assert [(8,)] == cursor.fetchall()
+        cursor.executemany("INSERT INTO rows VALUES (%s)", [(number,) for number in range(10, 100_000)])
+        assert (99_997,) == conn.execute("SELECT count(*) FROM rows").fetchone()
 
 
 async def test_a_slow_statement_is_no_silence(engine, monkeypatch):
