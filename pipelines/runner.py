@@ -44,6 +44,7 @@ LONGEST_WAIT_S = 5.0
 """At most so long, in seconds, between two tries to record an end that the store refuses."""
 
 STOPPED_AT_ONCE = "the service was stopped at once"
+CLAIMED_LONG_AGO = "it was claimed too long ago to begin it now"
 
 
 class Runner:
@@ -85,14 +86,18 @@ class Runner:
         lease was lost, not at all.
         """
         log = RunLog(live, writer=self._writer, reader=self._reader, redactor=self._redactor)
-        definition, outcome = None, Outcome(state=RunState.CANCELLED, reason=STOPPED_AT_ONCE)
         if live.lease.over:  # this process slept after it had claimed it, or the database was that slow
-            live.lost = live.lost or "it was claimed too long ago: another process may execute it by now"
-        else:
-            try:
-                definition, outcome = await self._execute(live, log)
-            except asyncio.CancelledError:
-                outcome = replace(outcome, stages=live.stages)
+            live.over = True
+            executed()
+            return await self._hand_back(live, log, CLAIMED_LONG_AGO, begun=False)
+        return await self._attempt(live, log, executed)
+
+    async def _attempt(self, live: LiveRun, log: RunLog, executed: Callable[[], None]) -> Run | None:
+        definition, outcome = None, Outcome(state=RunState.CANCELLED, reason=STOPPED_AT_ONCE)
+        try:
+            definition, outcome = await self._execute(live, log)
+        except asyncio.CancelledError:
+            outcome = replace(outcome, stages=live.stages)
         live.over = True
         if outcome.state is RunState.CRASHED and live.lease.over:
             live.lost = live.lost or "its lease could not be renewed in time"  # its process has noticed first
@@ -101,7 +106,7 @@ class Runner:
             log.say(logging.ERROR, "given up: %s", live.lost)
             return None
         if live.going_back and outcome.state is RunState.CANCELLED:
-            return await self._hand_back(live, log)
+            return await self._hand_back(live, log, live.cancel_reason)
         return await self._record(live, log, definition, outcome)
 
     async def _execute(self, live: LiveRun, log: RunLog) -> tuple[PipelineDefinition | None, Outcome]:
@@ -155,15 +160,16 @@ class Runner:
         _tell(log, run, outcome, retry_at, now)
         return _as_recorded(run, finish)
 
-    async def _hand_back(self, live: LiveRun, log: RunLog) -> Run | None:
+    async def _hand_back(self, live: LiveRun, log: RunLog, reason: str, *, begun: bool = True) -> Run | None:
         run, now = live.run, self._clock()
-        wish = leases.HandBack(run.id, run.attempt, now, live.cancel_reason)
+        wish = leases.HandBack(run.id, run.attempt, now, reason, begun)
         state = await self._written(leases.hand_back, wish, log)
         if state is None:
+            log.say(logging.WARNING, "%s: another process has it by now", reason)
             return None
         become = state if state.final else "given back, to be run again"
-        log.say(logging.WARNING, "%s: %s", live.cancel_reason, become)
-        return replace(run, state=state, reason=live.cancel_reason if state.final else None, owner=None)
+        log.say(logging.WARNING, "%s: %s", reason, become)
+        return replace(run, state=state, reason=reason if state.final else None, owner=None)
 
     async def _written(self, fn: Write[A, R], what: A, log: RunLog) -> R:
         """Record an end, however long the store refuses: a full disk must not make a run go on for ever.

@@ -112,9 +112,9 @@ class Worker:
         """Begin up to `free` runs, and return how many; fewer means that no more may start now."""
         if free <= 0:
             return 0
-        taken, asked_s = await self._taken(replace(self._wish(), limit=free))
-        for number, (run, values) in enumerate(taken, start=1):
-            self._begin(run, values, asked_s)
+        taken = await self._taken(replace(self._wish(), limit=free))
+        for number, each in enumerate(taken, start=1):
+            self._begin(*each)
             if number % SLICE == 0:
                 await asyncio.sleep(0)
         return len(taken)
@@ -129,8 +129,8 @@ class Worker:
         try:
             if self._stopping:
                 return False
-            taken, asked_s = await self._taken(replace(self._wish(), limit=1, only=frozenset({run_id})))
-            tasks = [self._begin(run, values, asked_s) for run, values in taken]
+            taken = await self._taken(replace(self._wish(), limit=1, only=frozenset({run_id})))
+            tasks = [self._begin(*each) for each in taken]
         finally:
             self._taking -= 1
             self._wake.set()
@@ -138,15 +138,19 @@ class Worker:
             await asyncio.wait({task})
         return bool(tasks)
 
-    async def _taken(self, wish: Claim) -> tuple[list[tuple[Run, dict[str, JSON]]], float]:
-        """Claim runs. Returns them, and when their leases were asked for: anew, where the claim waited long."""
-        asked_s = elapsed.now_s()
+    async def _taken(self, wish: Claim) -> list[tuple[Run, dict[str, JSON], float]]:
+        """Claim runs. Returns each with when its lease was asked for: anew, where the claim waited long."""
+        claimed_s = elapsed.now_s()
         taken = await self._writer.call(claims.take, wish)
-        if not taken or not self._leases.due(asked_s):
-            return taken, asked_s
+        if not taken or not self._leases.due(claimed_s):
+            return [(*each, claimed_s) for each in taken]
         asked_s = elapsed.now_s()
         kept = await self._leases.renew(self._writer, [run for run, _ in taken])
-        return [each for each, lease in zip(taken, kept, strict=True) if lease is not None and lease.renewed], asked_s
+        return [
+            (*each, asked_s if lease.renewed else claimed_s)
+            for each, lease in zip(taken, kept, strict=True)
+            if lease is not None
+        ]
 
     def _begin(self, run: Run, values: Mapping[str, JSON], asked_s: float) -> asyncio.Task[None]:
         live = LiveRun(run, values, lease=Lease(self._leases.until_s(asked_s)))
@@ -190,6 +194,8 @@ class Worker:
         self._wake.set()
 
     def _wake_for(self, run: Run) -> None:
+        if run.state is RunState.QUEUED:
+            self.wake()
         if run.not_before is not None and run.state is RunState.WAITING_RETRY:
             delay_s = (run.not_before - self._clock()).total_seconds()
             asyncio.get_running_loop().call_later(max(delay_s, 0.0), self.wake)

@@ -185,7 +185,7 @@ class Service:
 
 
 def until(condition: Callable[[], bool], complaint: str, detail: Callable[[], str] = lambda: "") -> None:
-    """Poll until `condition` holds; fail with `complaint` at the deadline, `detail` in place of its `{}` or after it."""
+    """Poll until `condition` holds; fail with `complaint` at the deadline, `detail` in its `{}` or after it."""
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
         if time.monotonic() > deadline:

@@ -15,8 +15,11 @@ import pytest
 from sqlalchemy import Connection
 
 from bot.card_facts import CardFacts
+from pipelines import elapsed
 from pipelines.engine import Engine
+from pipelines.leases import Leases
 from pipelines.model import Actor, Asked, Outcome, Role, Run, RunState, StageCount, utcnow
+from pipelines.runner import CLAIMED_LONG_AGO
 from pipelines.store import claims, database, ends, leases, progress, runs, sharing, signals
 from pipelines.store.progress import Progress
 from pipelines.store.sharing import Sharing
@@ -176,6 +179,21 @@ async def test_what_no_signal_told_is_found_by_comparing(fleet: Fleet, monkeypat
         await soon(lambda: scheduler.overview.counts()[RunState.RUNNING])
         await fleet.end(run)
         await soon(lambda: [run.id] == [each.id for each in scheduler.overview.recent_runs()])
+
+
+async def test_a_run_that_was_claimed_too_long_ago_is_given_back_at_once(fleet: Fleet, monkeypatch):
+    """Nothing of it began: it is tried again long before its lease is over, even where it may run once only."""
+    fleet.settings = {"executor": "local", "run_lease_seconds": 60}
+    fleet.project.write(YAML.replace("executor: inline", "executor: inline, on_crash: fail"))
+    untils, until_s = iter([elapsed.now_s()]), Leases.until_s
+    monkeypatch.setattr(Leases, "until_s", lambda self, asked_s: next(untils, None) or until_s(self, asked_s))
+    async with fleet.scheduler() as scheduler:
+        run = await Verbs(scheduler).run(ASKED, "prices")
+        async with asyncio.timeout(10):
+            ended = await scheduler.wait(run.id)
+        tries = [(each.state, each.reason) for each in await scheduler.reads.attempts(run.id)]
+    assert (RunState.SUCCEEDED, 2) == (ended.state, ended.attempt)
+    assert [(RunState.CANCELLED, CLAIMED_LONG_AGO), (RunState.SUCCEEDED, None)] == tries
 
 
 async def test_a_change_of_a_job_is_in_force_everywhere_at_once(fleet: Fleet):

@@ -69,12 +69,16 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class HandBack:
-    """A wish of an attempt's holder to give its run to others, at `at`, for a `reason`."""
+    """A wish of an attempt's holder to give its run to others, at `at`, for a `reason`.
+
+    Not `begun`, no stage of that attempt was: even what is to run at most once may go to others.
+    """
 
     run_id: int
     attempt: int
     at: datetime
     reason: str
+    begun: bool = True
 
 
 _HELD = select(runs.c.id, runs.c.attempt, runs.c.cancel_wish).where(
@@ -164,8 +168,8 @@ def _fate(row: AnyRow, at: datetime) -> Fate:
 def hand_back(conn: Connection, wishes: Sequence[HandBack]) -> list[RunState | None]:
     """Give runs back; returns what they are now, None for one that was no longer its holder's.
 
-    They are queued again, and the attempt that was cut short does not count. One that is to run at most once, or was to
-    be cancelled, is cancelled.
+    They are queued again, and the attempt that was cut short does not count. One that was to be cancelled is, and so is
+    one that has begun and is to run at most once.
     """
     return [_hand_back(conn, wish) for wish in wishes]
 
@@ -175,7 +179,7 @@ def _hand_back(conn: Connection, wish: HandBack) -> RunState | None:
     if row is None or row.attempt != wish.attempt:
         return None
     ends.end_attempts(conn, [(row.id, row.attempt)], state=RunState.CANCELLED, reason=wish.reason, at=wish.at)
-    if row.at_most_once or row.cancel_wish is not None:
+    if (row.at_most_once and wish.begun) or row.cancel_wish is not None:
         fate = Fate(row.id, row.pipeline, RunState.CANCELLED, row.cancel_wish or wish.reason, wish.at)
     else:
         conn.execute(_ONE_MORE, {"ids": [row.id]})

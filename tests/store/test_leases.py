@@ -131,6 +131,15 @@ def test_a_run_that_may_run_once_only_is_not_handed_back(conn):
     assert ["stopped", "enough"] == [history.run(conn, each.id).reason for each in (once, wished)]
 
 
+def test_a_run_of_which_nothing_began_is_handed_back_even_if_it_may_run_once_only(conn):
+    """It is queued for another attempt; one that was to be cancelled is cancelled all the same."""
+    once, wished = held(conn, "once", at_most_once=True, max_attempts=1), held(conn, "wished")
+    ends.wish_cancel(conn, [CancelWaiting(wished.id, "enough", NOON)])
+    wishes = [HandBack(each.id, 1, NOON, "too late", begun=False) for each in (once, wished)]
+    assert [RunState.QUEUED, RunState.CANCELLED] == leases.hand_back(conn, wishes)
+    assert [(once.id, 2)] == [(each.id, each.attempt) for each in claim(conn)]
+
+
 def test_higher_priority_starts_first_and_age_decides_among_equals(conn):
     """Of the runs that wait, whoever has the higher priority is claimed first, also beyond a page of others."""
     made = runs.insert_runs(conn, [manual(f"p{number}") for number in range(30)])
