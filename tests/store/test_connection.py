@@ -322,7 +322,7 @@ def test_whoever_freezes_amid_a_transaction_loses_it(engine, monkeypatch, names)
                 other.execute(text("LOCK TABLE kept"))
         return len(calls)
 
-    assert 2 == frozen.run(work, durable=True)
+    assert frozen.run(work, durable=True) > 1
     frozen.close()
 
 
