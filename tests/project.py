@@ -181,7 +181,10 @@ class Service:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(DEADLINE_S)
+        try:
+            return self.process.wait(DEADLINE_S)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"it did not stop in time:\n{self.said}") from error
 
 
 def until(condition: Callable[[], bool], complaint: str, detail: Callable[[], str] = lambda: "") -> None:
