@@ -65,8 +65,8 @@ def candidate(folder: Path, kind: str, *arguments: Any, **more: Any) -> Iterator
         process.wait()
 
 
-def _say(word: str) -> None:
-    os.write(1, f"{time.time()} {word}\n".encode())
+def _say(word: str, at: float | None = None) -> None:
+    os.write(1, f"{time.time() if at is None else at} {word}\n".encode())
 
 
 async def _compete(kind: str, arguments: list[Any], more: dict[str, Any]) -> None:
@@ -82,8 +82,9 @@ async def _compete(kind: str, arguments: list[Any], more: dict[str, Any]) -> Non
 
     competing = asyncio.create_task(leadership.run(begin, end))
     while not competing.done():
+        at = time.time()  # whatever happens to this process between the next two lines, it was sure at that time
         if leadership.leads:
-            _say("works")
+            _say("works", at)
         await asyncio.sleep(0.005)
     await competing
 
