@@ -21,6 +21,7 @@ DOORS = (BOT / "door.py", WEB / "door.py")
 ORDER = [
     "errors",
     "elapsed",
+    "cancellation",
     "interpreter",
     "collector",
     "wording",

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-import redis
+import redis.asyncio
 from sqlalchemy import make_url
 
 from pipelines.errors import ConfigError, StoreError
@@ -269,6 +269,32 @@ async def test_a_lock_that_another_took_is_left_to_it(place):
     assert "somebody else has it" in await within(3, first.hold())
     await first.release()
     assert "second:2:b" == await second.holder()
+    await second.release()
+
+
+async def broken_off(*_arguments, **_more):
+    """Stands for a client that is cancelled in the moment in which its connection breaks."""
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        raise redis.ConnectionError("closed while it was cleaned up") from None
+
+
+@on_redis
+@pytest.mark.parametrize("asks", ["acquire", "extend", "get"])
+async def test_who_stops_as_redis_goes_stops(place, monkeypatch, asks):
+    """Told to stop just as its connection breaks, it stops, and does not compete on."""
+    first, second = place.lock("first:1:a"), place.lock("second:2:b")
+    await within(5, first.acquire())
+    where = redis.asyncio.Redis if asks == "get" else redis.asyncio.lock.Lock
+    monkeypatch.setattr(where, asks, broken_off)
+    waits = asyncio.create_task({"acquire": second.acquire, "extend": first.hold, "get": second.holder}[asks]())
+    await asyncio.wait({waits}, timeout=LIFE_S / 2)
+    waits.cancel()
+    await asyncio.wait({waits}, timeout=5)
+    assert waits.cancelled()
+    monkeypatch.undo()
+    await first.release()
     await second.release()
 
 

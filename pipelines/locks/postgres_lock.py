@@ -21,6 +21,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from pipelines import elapsed
+from pipelines.cancellation import raise_if_cancelled
 from pipelines.store import conninfo
 
 LIFE_S = 10.0
@@ -102,6 +103,7 @@ class PostgresLock:
             if not taken and conn.info.server_version < _IDLE_TIMEOUT_SINCE:
                 await _ask(conn, _FREE, (self._life_s,), within_s=ANSWER_S)
         except (psycopg.Error, OSError) as error:
+            raise_if_cancelled()
             await self.release()
             self._tell(error)
             await asyncio.sleep(AGAIN_S)
@@ -120,6 +122,7 @@ class PostgresLock:
                 asked_at = self._clock()
                 (held,) = await _ask(self._conn, _STILL, within_s=max(self._sure_until - asked_at, 0.0))
             except (psycopg.Error, OSError) as error:
+                raise_if_cancelled()
                 why = f"the session with the PostgreSQL server ended: {_line(error)}"
                 break
             if not held:
@@ -146,6 +149,7 @@ class PostgresLock:
         try:
             name = (await _ask(self._conn, _HOLDER, within_s=ANSWER_S))[0]
         except (psycopg.Error, OSError):
+            raise_if_cancelled()
             return None
         return str(name).removeprefix(NAME)
 

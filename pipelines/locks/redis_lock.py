@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import LockError, RedisError
 
 from pipelines import elapsed
+from pipelines.cancellation import raise_if_cancelled
 
 LIFE_S = 10.0
 """So long, in seconds, the key lives without being extended."""
@@ -91,6 +92,7 @@ class RedisLock:
         try:
             taken: bool = await lock.acquire(blocking=False, token=f"{self._process} {uuid4().hex}")
         except (RedisError, OSError, TimeoutError) as error:
+            raise_if_cancelled()
             self._tell(error)
             await asyncio.sleep(AGAIN_S)
             return False
@@ -110,9 +112,11 @@ class RedisLock:
                 async with asyncio.timeout(max(self._sure_until - asked_at, 0.0)):
                     await self._lock.extend(self._life_s, replace_ttl=True)
             except LockError:
+                raise_if_cancelled()
                 why = "Redis does not know of it any more: it was removed, or somebody else has it"
                 break
             except (RedisError, OSError, TimeoutError) as error:
+                raise_if_cancelled()
                 why, pause_s = f"Redis does not answer ({type(error).__name__})", min(AGAIN_S, rest_s)
                 continue
             if self._clock() >= self._sure_until:
@@ -136,6 +140,7 @@ class RedisLock:
         try:
             token = await self._client.get(self._name)
         except (RedisError, OSError, TimeoutError):
+            raise_if_cancelled()
             return None
         text = token.decode(errors="replace") if isinstance(token, bytes) else str(token or "")
         return text.rpartition(" ")[0] or None

@@ -12,6 +12,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any
 
+from pipelines.cancellation import raise_if_cancelled
 from pipelines.store import conninfo, database
 from pipelines.store.signals import CHANNEL
 
@@ -51,6 +52,7 @@ class Listener:
             try:
                 await self._listen(heard)
             except (failed, OSError) as error:
+                raise_if_cancelled()
                 pause_s = AGAIN_S if self.hears else min(pause_s * 2, LONGEST_S)
                 logger.debug("nobody listens for signals, the store is only asked: %s", error)
             finally:
